@@ -1,0 +1,149 @@
+package loop
+
+import "time"
+
+type waitState uint8
+
+const (
+	waitIdle waitState = iota
+	waitParked
+	waitReady
+)
+
+// Waiter is what a goroutine parks on. The zero value is ready for use, and it
+// can be used again after each wait.
+type Waiter struct {
+	sig        chan struct{}
+	err        error
+	timer      Timer
+	next, prev *Waiter
+	state      waitState
+}
+
+// Parked reports whether a goroutine waits, not woken yet.
+func (w *Waiter) Parked() bool { return w.state == waitParked }
+
+// Park gives the baton away and waits until Wake, or until the timeout (0 is
+// none), which gives ErrTimeout. The caller holds the baton again afterwards.
+func (l *Loop) Park(w *Waiter, timeout time.Duration) error {
+	if l.stopped {
+		return ErrStopped
+	}
+	if w.state != waitIdle {
+		panic("loop: Park on a Waiter that is in use")
+	}
+	if w.sig == nil {
+		w.sig = make(chan struct{}, 1)
+		w.timer.w = w
+	}
+	w.err = nil
+	if timeout > 0 {
+		l.SetTimer(&w.timer, timeout)
+	}
+	w.state = waitParked
+	l.parked.push(w)
+	l.stats.Parked++
+	l.pass()
+	<-w.sig
+	w.state = waitIdle
+	return w.err
+}
+
+// Wake lets the goroutine that is parked on w go on, with err as the result of
+// its Park, as soon as the caller lets go of the baton. It reports whether
+// somebody was parked there; the first of several calls counts.
+func (l *Loop) Wake(w *Waiter, err error) bool {
+	if w.state != waitParked {
+		return false
+	}
+	l.StopTimer(&w.timer)
+	w.err = err
+	w.state = waitReady
+	l.parked.remove(w)
+	l.stats.Parked--
+	l.ready.push(w)
+	l.nready++
+	return true
+}
+
+// Sleep parks for d.
+func (l *Loop) Sleep(d time.Duration) error {
+	w := l.waiter()
+	// A sleep of 0 still lets everything else run that is ready.
+	err := l.Park(w, max(d, 1))
+	l.spare = append(l.spare, w)
+	if err == ErrTimeout {
+		return nil
+	}
+	return err
+}
+
+// Block gives the baton away, runs f, which may block as it likes and must
+// touch nothing of the loop's, and takes the baton back.
+func (l *Loop) Block(f func()) {
+	if l.stopped {
+		f()
+		return
+	}
+	w := l.waiter()
+	if w.sig == nil {
+		w.sig = make(chan struct{}, 1)
+		w.timer.w = w
+	}
+	l.stats.Blocked++
+	l.pass()
+	f()
+	l.Post(func() {
+		l.stats.Blocked--
+		w.state = waitReady
+		l.ready.push(w)
+		l.nready++
+	})
+	<-w.sig
+	w.state = waitIdle
+	l.spare = append(l.spare, w)
+}
+
+func (l *Loop) waiter() *Waiter {
+	if n := len(l.spare); n > 0 {
+		w := l.spare[n-1]
+		l.spare = l.spare[:n-1]
+		return w
+	}
+	return new(Waiter)
+}
+
+// waiterList is a doubly linked list.
+type waiterList struct{ first, last *Waiter }
+
+func (q *waiterList) push(w *Waiter) {
+	w.prev, w.next = q.last, nil
+	if q.last == nil {
+		q.first = w
+	} else {
+		q.last.next = w
+	}
+	q.last = w
+}
+
+func (q *waiterList) remove(w *Waiter) {
+	if w.prev == nil {
+		q.first = w.next
+	} else {
+		w.prev.next = w.next
+	}
+	if w.next == nil {
+		q.last = w.prev
+	} else {
+		w.next.prev = w.prev
+	}
+	w.prev, w.next = nil, nil
+}
+
+func (q *waiterList) pop() *Waiter {
+	w := q.first
+	if w != nil {
+		q.remove(w)
+	}
+	return w
+}

@@ -1,0 +1,354 @@
+// Package loop is the event loop of a worker: epoll, timers, and the baton.
+//
+// One goroutine at a time holds the baton. It runs the loop and calls handlers
+// inline; everything that belongs to a worker (connections, requests, the Lua
+// machine) is touched by the baton holder only, so none of it needs a lock. A
+// handler that must wait parks: its goroutine gives the baton to another
+// goroutine, which goes on with the very same turn, since all the state of the
+// loop (the batch of events and the place in it, timers, queues) lives in Loop
+// and none of it on a stack. When the wait is over the loop hands the baton to
+// the parked goroutine and rests in a pool until it is needed again.
+//
+// The package owns the epoll descriptor and the timers. It never closes a
+// descriptor that it was given, and it knows nothing of HTTP.
+package loop
+
+import (
+	"errors"
+	"fmt"
+
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// Errors that end a wait.
+var (
+	ErrAgain   = errors.New("resource temporarily unavailable")
+	ErrTimeout = errors.New("timed out")
+	ErrStopped = errors.New("loop is stopped")
+)
+
+const (
+	maxEvents   = 512 // events fetched by one epoll_wait
+	maxDeferred = 512 // deferred functions run between two epoll_wait calls
+	maxIdle     = 64  // goroutines kept parked for later hand-overs
+)
+
+// Handler is told of the events of a descriptor. It runs with the baton and
+// may park.
+type Handler interface {
+	OnEvent(fd *FD, readable, writable, hup bool)
+}
+
+// Stats counts what the loop has done.
+type Stats struct {
+	Turns     uint64 // epoll_wait calls that were followed by work or by sleep
+	Handovers uint64 // times the baton went to another goroutine
+	Parked    int    // goroutines that wait in Park now
+	Blocked   int    // goroutines in Block now
+	Idle      int    // goroutines that rest in the pool now
+}
+
+// Loop is one event loop. Unless said otherwise its methods are for the baton
+// holder only; before Run is called, and after it has returned, that is the
+// caller of New.
+type Loop struct {
+	epfd   int
+	wakefd int // eventfd that Post writes to
+
+	events [maxEvents]unix.EpollEvent
+	nev    int // events fetched
+	iev    int // next event to dispatch
+
+	slots []slot
+	free  []uint32
+
+	timers timerHeap
+
+	deferred queue[func()]
+	budget   int // deferred functions left in this turn
+
+	ready  waiterList // woken, waiting for the baton
+	parked waiterList // in Park
+	nready int
+	idle   []*runner
+	spare  []*Waiter
+
+	clock clock
+
+	poller  pollWaiter
+	stopped bool
+	done    chan struct{}
+	stats   Stats
+
+	inbox struct {
+		sync.Mutex
+		funcs    []func()
+		signaled atomic.Bool
+	}
+	outbox []func()
+}
+
+// runner is a goroutine of the pool.
+type runner struct {
+	wake chan struct{}
+	quit bool
+}
+
+// New makes a loop with its epoll descriptor.
+func New() (*Loop, error) {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll_create1: %w", err)
+	}
+	l := &Loop{epfd: epfd, wakefd: -1, done: make(chan struct{})}
+	l.wakefd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		unix.Close(epfd)
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	// Slot 0 is the eventfd's, so that a zeroed event is never a client's.
+	l.slots = append(l.slots, slot{})
+	ev := unix.EpollEvent{Events: unix.EPOLLIN}
+	if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, l.wakefd, &ev); err != nil {
+		l.closeFiles()
+		return nil, fmt.Errorf("epoll_ctl: %w", err)
+	}
+	if err := l.poller.init(epfd); err != nil {
+		l.closeFiles()
+		return nil, err
+	}
+	l.UpdateTime()
+	return l, nil
+}
+
+func (l *Loop) closeFiles() {
+	l.poller.close(l.epfd)
+	unix.Close(l.wakefd)
+}
+
+// Run runs the loop until Stop. The caller's goroutine does not take part; it
+// holds the baton again when Run has returned. Goroutines still in Park at
+// Stop are woken with ErrStopped, and all of them have finished with the baton
+// when Run returns.
+func (l *Loop) Run() error {
+	l.spawn()
+	<-l.done
+	l.closeFiles()
+	return l.poller.err
+}
+
+// Stop makes Run return once the events at hand are dealt with. From outside
+// the loop use Post(l.Stop).
+func (l *Loop) Stop() { l.stopped = true }
+
+// Stats returns the counters.
+func (l *Loop) Stats() Stats {
+	s := l.stats
+	s.Idle = len(l.idle)
+	return s
+}
+
+// Defer queues f to run, with the baton, later in this turn. f may park.
+func (l *Loop) Defer(f func()) { l.deferred.push(f) }
+
+// Go starts f as a task of its own: it runs with the baton later in this turn
+// and may park for as long as it likes.
+func (l *Loop) Go(f func()) { l.deferred.push(f) }
+
+// Post makes f run with the baton. Any goroutine may call it at any time;
+// functions run in the order they were posted. After the loop has ended they
+// never run.
+func (l *Loop) Post(f func()) {
+	l.inbox.Lock()
+	l.inbox.funcs = append(l.inbox.funcs, f)
+	l.inbox.Unlock()
+	if l.inbox.signaled.CompareAndSwap(false, true) {
+		l.signal()
+	}
+}
+
+func (l *Loop) signal() {
+	var one = [8]byte{1}
+	// The only possible failure is EAGAIN, with a counter that is far from
+	// zero already, which wakes the loop as well.
+	_, _ = rawWrite(l.wakefd, one[:])
+}
+
+// takeInbox moves posted functions to the deferred queue.
+func (l *Loop) takeInbox() {
+	var buf [8]byte
+	_, _ = rawRead(l.wakefd, buf[:])
+	// From here on a Post signals again, so nothing that is appended after
+	// the swap below can be missed.
+	l.inbox.signaled.Store(false)
+	l.inbox.Lock()
+	l.outbox, l.inbox.funcs = l.inbox.funcs, l.outbox[:0]
+	l.inbox.Unlock()
+	for i, f := range l.outbox {
+		l.deferred.push(f)
+		l.outbox[i] = nil
+	}
+}
+
+// spawn starts a goroutine that holds the baton at once.
+func (l *Loop) spawn() {
+	r := &runner{wake: make(chan struct{}, 1)}
+	go l.runner(r)
+}
+
+func (l *Loop) runner(r *runner) {
+	for l.run(r) {
+		<-r.wake
+		if r.quit {
+			return
+		}
+	}
+}
+
+// pass gives the baton away: to a woken waiter if there is one, else to a
+// goroutine of the pool.
+func (l *Loop) pass() {
+	l.stats.Handovers++
+	if w := l.ready.pop(); w != nil {
+		l.nready--
+		w.sig <- struct{}{}
+		return
+	}
+	if n := len(l.idle); n > 0 {
+		r := l.idle[n-1]
+		l.idle[n-1] = nil
+		l.idle = l.idle[:n-1]
+		r.wake <- struct{}{}
+		return
+	}
+	l.spawn()
+}
+
+// run drives the loop until the baton went to a woken waiter. It reports
+// whether the goroutine is in the pool and shall wait for its next call.
+func (l *Loop) run(r *runner) bool {
+	for {
+		if l.nready > 0 {
+			// Once the baton is gone the loop must not be touched, so the
+			// place in the pool is taken first.
+			pooled := len(l.idle) < maxIdle
+			if pooled {
+				l.idle = append(l.idle, r)
+			}
+			l.pass()
+			return pooled
+		}
+		if l.iev < l.nev {
+			ev := &l.events[l.iev]
+			l.iev++
+			l.dispatch(ev)
+			continue
+		}
+		if l.timers.due(l.clock.msec) {
+			l.fireTimer()
+			continue
+		}
+		if l.budget > 0 && l.deferred.len() > 0 {
+			l.budget--
+			l.deferred.pop()()
+			continue
+		}
+		if l.stopped {
+			if l.finish() {
+				return false
+			}
+			continue
+		}
+		l.poll()
+	}
+}
+
+// finish winds the loop up after Stop; it reports true when nothing is left.
+func (l *Loop) finish() bool {
+	if w := l.parked.first; w != nil {
+		l.Wake(w, ErrStopped)
+		return false
+	}
+	if l.deferred.len() > 0 {
+		l.budget = maxDeferred
+		return false
+	}
+	if l.stats.Blocked > 0 {
+		l.poll()
+		return false
+	}
+	for _, r := range l.idle {
+		r.quit = true
+		r.wake <- struct{}{}
+	}
+	l.idle = nil
+	close(l.done)
+	return true
+}
+
+// poll fetches the next batch of events, sleeping if there is nothing to do.
+func (l *Loop) poll() {
+	l.stats.Turns++
+	l.budget = maxDeferred
+	l.iev = 0
+	l.nev = epollWait(l.epfd, l.events[:], 0)
+	l.UpdateTime()
+	if l.nev > 0 || l.deferred.len() > 0 {
+		return
+	}
+	timeout := -1
+	if when, ok := l.timers.next(); ok {
+		timeout = int(min(when-l.clock.msec, 1<<30))
+		if timeout <= 0 {
+			return
+		}
+	}
+	l.nev = l.poller.wait(l.events[:], timeout, l.clock.now)
+	l.UpdateTime()
+}
+
+func (l *Loop) dispatch(ev *unix.EpollEvent) {
+	index, gen := uint32(ev.Fd), uint32(ev.Pad)
+	if index == 0 {
+		l.takeInbox()
+		return
+	}
+	s := &l.slots[index]
+	if s.fd == nil || s.gen != gen {
+		return // of a descriptor that was unregistered earlier in this batch
+	}
+	s.fd.event(ev.Events)
+}
+
+// queue is a first-in first-out ring.
+type queue[T any] struct {
+	buf  []T
+	head int
+	n    int
+}
+
+func (q *queue[T]) len() int { return q.n }
+
+func (q *queue[T]) push(v T) {
+	if q.n == len(q.buf) {
+		buf := make([]T, max(16, 2*len(q.buf)))
+		for i := range q.n {
+			buf[i] = q.buf[(q.head+i)%len(q.buf)]
+		}
+		q.buf, q.head = buf, 0
+	}
+	q.buf[(q.head+q.n)%len(q.buf)] = v
+	q.n++
+}
+
+func (q *queue[T]) pop() T {
+	var zero T
+	v := q.buf[q.head]
+	q.buf[q.head] = zero
+	q.head = (q.head + 1) % len(q.buf)
+	q.n--
+	return v
+}

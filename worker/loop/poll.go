@@ -1,0 +1,85 @@
+package loop
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// pollWaiter waits for events of the epoll descriptor.
+type pollWaiter struct {
+	file     *os.File
+	raw      syscall.RawConn
+	deadline time.Time // armed in the Go runtime, zero if none
+	events   []unix.EpollEvent
+	n        int
+	ready    func(fd uintptr) bool
+	err      error
+}
+
+func (p *pollWaiter) init(epfd int) error {
+	// Go's poller takes a descriptor only if it is in non-blocking mode.
+	if err := unix.SetNonblock(epfd, true); err != nil {
+		return fmt.Errorf("fcntl(O_NONBLOCK): %w", err)
+	}
+	p.file = os.NewFile(uintptr(epfd), "epoll")
+	raw, err := p.file.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("epoll descriptor in the Go poller: %w", err)
+	}
+	p.raw = raw
+	p.ready = func(fd uintptr) bool {
+		p.n = epollWait(int(fd), p.events, 0)
+		return p.n > 0
+	}
+	return nil
+}
+
+func (p *pollWaiter) close(epfd int) {
+	if p.file != nil {
+		p.file.Close()
+		return
+	}
+	unix.Close(epfd)
+}
+
+// wait returns the number of events fetched; timeout is in msec, -1 for ever.
+func (p *pollWaiter) wait(events []unix.EpollEvent, timeout int, now time.Time) int {
+	p.arm(timeout, now)
+	p.events, p.n = events, 0
+	if err := p.raw.Read(p.ready); err != nil && !os.IsTimeout(err) {
+		p.err = fmt.Errorf("epoll_wait: %w", err)
+		return 0
+	}
+	return p.n
+}
+
+// arm sets the runtime's deadline unless the one that is set comes soon
+// enough: a wake-up for nothing is cheaper than moving it for each turn.
+func (p *pollWaiter) arm(timeout int, now time.Time) {
+	if timeout < 0 {
+		if !p.deadline.IsZero() && p.deadline.Before(now) {
+			p.deadline = time.Time{}
+			_ = p.file.SetReadDeadline(p.deadline)
+		}
+		return
+	}
+	want := now.Add(time.Duration(timeout) * time.Millisecond)
+	if !p.deadline.IsZero() && p.deadline.After(now) && !p.deadline.After(want) {
+		return
+	}
+	p.deadline = want
+	_ = p.file.SetReadDeadline(want)
+}
+
+func epollWait(epfd int, events []unix.EpollEvent, msec int) int {
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(msec), 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
+}
