@@ -12,6 +12,13 @@ type Directive struct {
 	Format Format
 }
 
+// debugLevels are the parts of nginx that a debugging log can be narrowed to.
+// A log here has no such parts: any of them means debug.
+var debugLevels = map[string]bool{
+	"debug_core": true, "debug_alloc": true, "debug_mutex": true, "debug_event": true,
+	"debug_http": true, "debug_mail": true, "debug_stream": true,
+}
+
 // ParseDirective parses the arguments of an error_log directive, its name not
 // among them: a target, then levels and format=text or format=json in any
 // order. The error's text is nginx's, without the place in the configuration.
@@ -37,6 +44,10 @@ func ParseDirective(args []string) (Directive, error) {
 			continue
 		}
 		lv, ok := ParseLevel(arg)
+		if debugLevels[arg] && (!levelSet || d.Level == Debug) {
+			d.Level, levelSet = Debug, true
+			continue
+		}
 		if !ok {
 			return d, fmt.Errorf("invalid log level \"%s\"", arg)
 		}
@@ -51,9 +62,9 @@ func ParseDirective(args []string) (Directive, error) {
 // AddDirective adds what the directive asks for to the log. The target's path
 // must have been made absolute.
 func (l *Log) AddDirective(files *Files, d Directive) {
-	f := files.Stderr
-	if d.Target != "stderr" {
-		f = func() *File { return files.Open(d.Target) }
+	if d.Target == "stderr" {
+		l.Add(files.Stderr(), d.Level, d.Format)
+		return
 	}
-	l.Add(f(), d.Level, d.Format)
+	l.Add(files.Open(d.Target), d.Level, d.Format)
 }

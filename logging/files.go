@@ -3,7 +3,6 @@ package logging
 import (
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -46,7 +45,7 @@ func (fs *Files) Stderr() *File {
 }
 
 func stderrFile() *File {
-	f := NewFile("", int(os.Stderr.Fd()))
+	f := NewFile("", 2)
 	f.stderr = true
 	return f
 }
