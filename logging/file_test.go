@@ -326,7 +326,8 @@ func TestFiles(t *testing.T) {
 	if files.Open(dir+"/a.log") != a || a == b || len(files.All()) != 2 {
 		t.Error("one path is not one file")
 	}
-	if files.UsesStderr() || files.Stderr() != files.Stderr() || !files.UsesStderr() {
+	before, stderr := files.UsesStderr(), files.Stderr()
+	if before || files.Stderr() != stderr || !files.UsesStderr() {
 		t.Error("standard error is not one file, asked for or not")
 	}
 	missing := files.Open(dir + "/none/c.log")

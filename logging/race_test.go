@@ -1,0 +1,5 @@
+//go:build race
+
+package logging
+
+func init() { raceEnabled = true }
