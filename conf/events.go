@@ -1,0 +1,94 @@
+package conf
+
+// EventsConf is what the directives of the events block say.
+type EventsConf struct {
+	WorkerConnections Setting[int]
+	Use               Setting[string]
+	MultiAccept       Setting[bool]
+	AcceptMutex       Setting[bool]
+
+	seen bool
+}
+
+// EventsModule has the events block and its directives.
+var EventsModule = &Module{
+	Name:       "events",
+	Kind:       CoreKind,
+	CreateMain: func(*Conf) any { return &EventsConf{} },
+	InitMain:   initEvents,
+	Commands: []Command{
+		{
+			Name: "events", Ctx: Main, Args: NoArgs | Block,
+			Set: setEvents,
+			Doc: "The block with the directives that govern connections. It must be there.",
+		}, {
+			Name: "worker_connections", Ctx: Events, Args: Take1,
+			Set: setConnections,
+			Doc: "How many connections a worker may have at a time, those to upstreams included; 512 by default.",
+		}, {
+			Name: "use", Ctx: Events, Args: Take1,
+			Set: setUse,
+			Doc: "The way of waiting for events. There is only epoll.",
+		}, {
+			Name: "multi_accept", Ctx: Events, Args: Flag,
+			Set: SetFlag(func(c *EventsConf) *Setting[bool] { return &c.MultiAccept }),
+			Doc: "Whether a worker accepts all connections that wait, or one at a time; off by default.",
+		}, {
+			Name: "accept_mutex", Ctx: Events, Args: Flag,
+			Set: SetFlag(func(c *EventsConf) *Setting[bool] { return &c.AcceptMutex }),
+			Doc: "Checked and otherwise without effect: connections are spread evenly over the workers in any case.",
+		},
+	},
+}
+
+// EventsConf is the events block's configuration.
+func (c *Cycle) EventsConf() *EventsConf { return c.Core[EventsModule.Index].(*EventsConf) }
+
+func setEvents(cf *Conf, conf any) error {
+	c := conf.(*EventsConf)
+	if c.seen {
+		return ErrDuplicate
+	}
+	c.seen = true
+	return cf.ParseBlock(Events, nil)
+}
+
+func setConnections(cf *Conf, conf any) error {
+	c := conf.(*EventsConf)
+	if c.WorkerConnections.IsSet {
+		return ErrDuplicate
+	}
+	n, err := ParseNum(cf.Args[1])
+	if err != nil {
+		return Errorf("invalid number \"%s\"", cf.Args[1])
+	}
+	c.WorkerConnections.Set(n)
+	return nil
+}
+
+func setUse(cf *Conf, conf any) error {
+	c := conf.(*EventsConf)
+	if c.Use.IsSet {
+		return ErrDuplicate
+	}
+	if cf.Args[1] != "epoll" {
+		return Errorf("invalid event type \"%s\"", cf.Args[1])
+	}
+	c.Use.Set(cf.Args[1])
+	return nil
+}
+
+func initEvents(cf *Conf, conf any) error {
+	c := conf.(*EventsConf)
+	if !c.seen {
+		return PlainErrorf("no \"events\" section in configuration")
+	}
+	c.WorkerConnections.Init(512)
+	c.Use.Init("epoll")
+	c.MultiAccept.Init(false)
+	c.AcceptMutex.Init(false)
+	if n := len(cf.Cycle.Listening); c.WorkerConnections.V < n+1 {
+		return PlainErrorf("%d worker_connections are not enough for %d listening sockets", c.WorkerConnections.V, n)
+	}
+	return nil
+}
