@@ -1,0 +1,45 @@
+# perilune: build, run, test. `make help` lists the targets.
+
+GO      ?= go
+BIN     := bin/perilune
+LDFLAGS := -s -w
+
+export CGO_ENABLED = 0
+
+.PHONY: build run test race fuzz lint bench docs clean help
+
+build: ## the one static binary, bin/perilune
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) .
+
+run: build ## the demo site on http://127.0.0.1:8080/, 2 workers, in the foreground
+	@mkdir -p scripts/demo/logs
+	$(BIN) -p $(CURDIR)/scripts/demo -c conf/nginx.conf
+
+test: ## all tests
+	$(GO) test ./...
+
+RACE ?= ./conf/... ./ipc/... ./logging/... ./worker/loop/...
+
+race: ## the packages with goroutines, under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -short $(RACE)
+
+FUZZTIME ?= 30s
+fuzz: ## every fuzz target for FUZZTIME
+	@scripts/fuzz $(FUZZTIME)
+
+lint: ## gofmt, go vet, staticcheck
+	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt: $$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+bench: build ## side by side with Debian's nginx and ngx_lua; writes bench/RESULTS.md
+	$(GO) run ./bench $(BENCHFLAGS)
+
+docs: ## the tables of docs/, from the code
+	$(GO) generate ./...
+
+clean:
+	rm -rf bin scripts/demo/logs
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile
