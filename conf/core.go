@@ -324,6 +324,9 @@ func (cf *Conf) ErrorLog() (logging.Directive, error) {
 var builtinModules = []string{"ndk_http_module.so", "ngx_http_lua_module.so"}
 
 func setLoadModule(cf *Conf, conf any) error {
+	if cf.Cycle.EventsConf().seen || cf.Cycle.HTTP != nil {
+		return DirectiveError("is specified too late")
+	}
 	file := cf.Cycle.FullName(cf.Args[1])
 	if slices.Contains(builtinModules, path.Base(file)) {
 		cf.Noticef("load_module \"%s\": the module is built in, the directive has no effect", cf.Args[1])
