@@ -1,0 +1,188 @@
+package vm
+
+import (
+	"hash/maphash"
+	"unsafe"
+)
+
+// lstring is a Lua string object. hash is 0 until it is needed.
+type lstring struct {
+	s    string
+	hash uint32
+	// event is 1 + the metamethod event this string names, 0 for others; set
+	// only on the static strings of eventNames.
+	event uint8
+}
+
+var hashSeed = maphash.MakeSeed()
+
+func (s *lstring) hashed() uint32 {
+	if s.hash == 0 {
+		h := maphash.String(hashSeed, s.s)
+		s.hash = uint32(h) ^ uint32(h>>32) | 1<<31
+	}
+	return s.hash
+}
+
+func (s *lstring) equal(o *lstring) bool {
+	if s == o {
+		return true
+	}
+	if s.hash != 0 && o.hash != 0 && s.hash != o.hash {
+		return false
+	}
+	return s.s == o.s
+}
+
+// Objects with room for the bytes of short strings, so that these take one
+// allocation. The sizes fill Go's size classes.
+type (
+	lstring8 struct {
+		lstring
+		b [8]byte
+	}
+	lstring24 struct {
+		lstring
+		b [24]byte
+	}
+	lstring40 struct {
+		lstring
+		b [40]byte
+	}
+	lstring72 struct {
+		lstring
+		b [72]byte
+	}
+	lstring104 struct {
+		lstring
+		b [104]byte
+	}
+)
+
+// newStringBuf returns a string object of n bytes and its bytes, which the
+// caller fills before anyone else sees the string.
+func newStringBuf(n int) (*lstring, []byte) {
+	var s *lstring
+	var b []byte
+	switch {
+	case n <= 8:
+		o := &lstring8{}
+		s, b = &o.lstring, o.b[:n]
+	case n <= 24:
+		o := &lstring24{}
+		s, b = &o.lstring, o.b[:n]
+	case n <= 40:
+		o := &lstring40{}
+		s, b = &o.lstring, o.b[:n]
+	case n <= 72:
+		o := &lstring72{}
+		s, b = &o.lstring, o.b[:n]
+	case n <= 104:
+		o := &lstring104{}
+		s, b = &o.lstring, o.b[:n]
+	default:
+		s, b = &lstring{}, make([]byte, n)
+	}
+	s.s = unsafe.String(unsafe.SliceData(b), n)
+	return s, b
+}
+
+func (s *lstring) value() Value { return Value{unsafe.Pointer(s), tagString} }
+
+// emptyString is the one string of no bytes that the package makes itself.
+var emptyString = func() *lstring { s := &lstring{}; s.hashed(); return s }()
+
+// String returns a Lua string that keeps s: never pass a view of a buffer that
+// is reused.
+func String(s string) Value {
+	if s == "" {
+		return emptyString.value()
+	}
+	return (&lstring{s: s}).value()
+}
+
+// Bytes returns a Lua string with a copy of b.
+func Bytes(b []byte) Value {
+	if len(b) == 0 {
+		return emptyString.value()
+	}
+	s, buf := newStringBuf(len(b))
+	copy(buf, b)
+	return s.value()
+}
+
+// copyString is Bytes for a view of another string: it does not keep s alive.
+func copyString(s string) Value {
+	return Bytes(unsafe.Slice(unsafe.StringData(s), len(s)))
+}
+
+// CopiedString returns a Lua string with a copy of s, for short parts of long
+// strings.
+func CopiedString(s string) Value { return copyString(s) }
+
+// intern table of a VM: names and constants of loaded chunks, so that equal
+// keys are mostly the same object. It only speeds things up and is dropped when
+// it grows large.
+const maxInterned = 1 << 16
+
+func (m *VM) intern(s string) *lstring {
+	if o, ok := m.interned[s]; ok {
+		return o
+	}
+	if len(m.interned) >= maxInterned {
+		clear(m.interned)
+		m.internEvents()
+	}
+	o := &lstring{s: s}
+	o.hashed()
+	m.interned[s] = o
+	return o
+}
+
+func (m *VM) internEvents() {
+	for _, e := range &eventNames {
+		m.interned[e.s] = e
+	}
+}
+
+// Intern returns the string as a value whose lookup as a table key is fast:
+// for names that Go code uses again and again.
+func (m *VM) Intern(s string) Value { return m.intern(s).value() }
+
+// event is a metamethod. The first eight have absence flags in tables.
+type event uint8
+
+const (
+	evIndex event = iota
+	evNewindex
+	evEq
+	evLen
+	evCall
+	evMode
+	evGC
+	evMetatable
+	evAdd
+	evSub
+	evMul
+	evDiv
+	evMod
+	evPow
+	evUnm
+	evConcat
+	evLt
+	evLe
+	evTostring
+	numEvents
+)
+
+const numFlagEvents = 8
+
+var eventNames = func() (a [numEvents]*lstring) {
+	for i, s := range [numEvents]string{"__index", "__newindex", "__eq", "__len", "__call", "__mode", "__gc",
+		"__metatable", "__add", "__sub", "__mul", "__div", "__mod", "__pow", "__unm", "__concat", "__lt", "__le",
+		"__tostring"} {
+		a[i] = &lstring{s: s, event: uint8(i) + 1}
+		a[i].hashed()
+	}
+	return a
+}()

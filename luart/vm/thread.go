@@ -1,0 +1,213 @@
+package vm
+
+import (
+	"unsafe"
+)
+
+// Thread is a Lua stack with its calls: the main thread, a request's thread or
+// a coroutine.
+type Thread struct {
+	m      *VM
+	stack  []Value
+	frames []frame
+	ci     int // index of the running frame, -1 if none
+	top    int // end of the values of an open list, or of a Go function's stack
+
+	// Of the running Go function: its first argument and how many there are.
+	base, nargs int
+
+	openUp  *upvalue
+	status  threadStatus
+	isMain  bool
+	resumer *Thread // who waits for this coroutine
+	// starts are the machine entries from Go that run on this thread.
+	starts []start
+	nGo    int // Go calls below, to limit recursion through Go functions
+	env    *Table
+	hook   *hookState
+
+	// Data is the host's; a coroutine inherits it from its creator.
+	Data any
+}
+
+type threadStatus uint8
+
+const (
+	stSuspended threadStatus = iota // also: not started
+	stRunning
+	stNormal
+	stDead
+)
+
+// start is an entry of the machine from Go.
+type start struct {
+	ci        int // the frame below the entry's
+	protected bool
+	host      bool // Thread.Call or Resume: errors get a traceback
+}
+
+// frame is a call. A frame of kind frLua runs bytecode; the other kinds are
+// what the machine has to do when the frame above returns.
+type frame struct {
+	fn   *Function
+	pc   unsafe.Pointer // next instruction; valid while the frame does not run
+	base int            // first register, or first argument of a Go function
+	ret  int            // where the results go
+	nres int            // how many are wanted, -1 for all
+	nvar int            // arguments beyond the parameters, below base
+	top  int            // of a Go function that called back
+	kind frameKind
+	tail bool // came by a tail call
+}
+
+type frameKind uint8
+
+const (
+	frLua frameKind = iota
+	frGo
+	frPcall
+	frXpcall
+	frHandler // an error handler runs above
+	frCompare // a metamethod for a comparison runs above
+	frConcat  // a metamethod for a concatenation runs above
+	frResume  // a coroutine runs "above", on its own stack
+	frStop    // return to Go
+)
+
+const (
+	initialStack  = 32
+	initialFrames = 6
+	stackSlack    = 8
+	maxStack      = 1 << 20
+	maxFrames     = 200000
+	maxGoCalls    = 195
+)
+
+// NewThread returns a thread for host calls.
+func (m *VM) NewThread() *Thread {
+	return &Thread{m: m, stack: make([]Value, initialStack), frames: make([]frame, initialFrames), ci: -1, env: m.globals}
+}
+
+// Reset makes t ready for new calls, whatever happened to the last one.
+func (t *Thread) Reset() {
+	t.closeUpvalues(0)
+	n := max(t.top, 0)
+	for i := 0; i <= t.ci && i < len(t.frames); i++ {
+		n = max(n, t.frames[i].base+256)
+	}
+	if len(t.stack) > 16*initialStack {
+		t.stack = make([]Value, initialStack)
+	} else {
+		clear(t.stack)
+	}
+	if len(t.frames) > 16*initialFrames {
+		t.frames = make([]frame, initialFrames)
+	} else {
+		clear(t.frames)
+	}
+	t.ci, t.top, t.base, t.nargs = -1, 0, 0, 0
+	t.status, t.resumer, t.nGo, t.hook, t.Data = stSuspended, nil, 0, nil, nil
+	t.starts = t.starts[:0]
+	t.env = t.m.globals
+}
+
+// VM returns the VM of t.
+func (t *Thread) VM() *VM { return t.m }
+
+// Value returns t as a Lua value.
+func (t *Thread) Value() Value { return Value{unsafe.Pointer(t), tagThread} }
+
+// Status returns what coroutine.status would.
+func (t *Thread) Status() string {
+	return [...]string{"suspended", "running", "normal", "dead"}[t.status]
+}
+
+// NArgs returns the number of arguments of the running Go function.
+func (t *Thread) NArgs() int { return t.nargs }
+
+// Arg returns argument i (from 1), nil when absent.
+func (t *Thread) Arg(i int) Value {
+	if uint(i-1) < uint(t.nargs) {
+		return t.stack[t.base+i-1]
+	}
+	return Nil
+}
+
+// SetArg replaces argument i, which must exist.
+func (t *Thread) SetArg(i int, v Value) {
+	if uint(i-1) < uint(t.nargs) {
+		t.stack[t.base+i-1] = v
+	}
+}
+
+func (t *Thread) goFunction() *Function { return t.frames[t.ci].fn }
+
+// Upvalue returns upvalue i (from 1) of the running Go function.
+func (t *Thread) Upvalue(i int) Value { return t.goFunction().goUp[i-1] }
+
+// SetUpvalue sets upvalue i (from 1) of the running Go function.
+func (t *Thread) SetUpvalue(i int, v Value) { t.goFunction().goUp[i-1] = v }
+
+// Push pushes a result.
+func (t *Thread) Push(v Value) {
+	if t.top >= len(t.stack)-stackSlack {
+		t.growStack(t.top + 1)
+	}
+	t.stack[t.top] = v
+	t.top++
+}
+
+// PushString pushes s, which must never change.
+func (t *Thread) PushString(s string) { t.Push(String(s)) }
+
+// PushBytes pushes a copy of b.
+func (t *Thread) PushBytes(b []byte) { t.Push(Bytes(b)) }
+
+// PushNumber pushes a number.
+func (t *Thread) PushNumber(f float64) { t.Push(Number(f)) }
+
+// PushInt pushes a number.
+func (t *Thread) PushInt(i int) { t.Push(Int(i)) }
+
+// PushBool pushes a boolean.
+func (t *Thread) PushBool(b bool) { t.Push(Bool(b)) }
+
+// PushNil pushes nil.
+func (t *Thread) PushNil() { t.Push(Nil) }
+
+// growStack makes room up to index n and slack; open upvalues follow.
+func (t *Thread) growStack(n int) {
+	if n > maxStack {
+		t.stackOverflow(n)
+	}
+	s := make([]Value, max(2*len(t.stack), n+2*stackSlack))
+	copy(s, t.stack)
+	t.stack = s
+	for u := t.openUp; u != nil; u = u.next {
+		u.v = &s[u.index]
+	}
+}
+
+// findUpvalue returns the open upvalue for a stack index.
+func (t *Thread) findUpvalue(i int) *upvalue {
+	p := &t.openUp
+	for *p != nil && (*p).index > i {
+		p = &(*p).next
+	}
+	if u := *p; u != nil && u.index == i {
+		return u
+	}
+	u := &upvalue{v: &t.stack[i], next: *p, index: i}
+	*p = u
+	return u
+}
+
+// closeUpvalues closes the open upvalues at and above index i.
+func (t *Thread) closeUpvalues(i int) {
+	for u := t.openUp; u != nil && u.index >= i; u = t.openUp {
+		t.openUp = u.next
+		u.closed = *u.v
+		u.v = &u.closed
+		u.next = nil
+	}
+}

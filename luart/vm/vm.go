@@ -1,0 +1,141 @@
+package vm
+
+import (
+	"fmt"
+	"os"
+)
+
+// VM is a Lua state: globals, registry, metatables of the basic types. One
+// goroutine at a time may use a VM and its threads.
+type VM struct {
+	globals  *Table
+	registry *Table
+	main     *Thread
+	interned map[string]*lstring
+	typeMeta [TypeCData + 1]*Table
+	meta     [numEvents]Value // names of the metamethods
+
+	// budget falls by one at each call and back-edge.
+	budget      int64
+	budgetEvery int64
+	budgetHook  func(t *Thread) error
+
+	fnNext, fnIpairsIter *Function
+	memory               memory
+	finalizers           finalizers
+}
+
+// New returns a VM with the standard library opened.
+func New() *VM {
+	m := &VM{
+		globals:     newTable(0, 64),
+		registry:    newTable(0, 8),
+		interned:    make(map[string]*lstring),
+		budget:      noBudget,
+		budgetEvery: noBudget,
+	}
+	m.internEvents()
+	m.main = m.NewThread()
+	m.main.isMain = true
+	m.openLibs()
+	return m
+}
+
+const noBudget = 1 << 62
+
+// Globals returns the table of global variables.
+func (m *VM) Globals() *Table { return m.globals }
+
+// Registry returns a table that Lua code cannot see.
+func (m *VM) Registry() *Table { return m.registry }
+
+// Main returns the main thread.
+func (m *VM) Main() *Thread { return m.main }
+
+// NewTable returns a table with room for narr elements of the array part and
+// nhash others.
+func (m *VM) NewTable(narr, nhash int) *Table { return newTable(narr, nhash) }
+
+// NewUserdata returns a userdata with an optional metatable.
+func (m *VM) NewUserdata(data any, mt *Table) *Userdata {
+	u := &Userdata{Data: data, env: m.globals}
+	m.SetUserdataMetatable(u, mt)
+	return u
+}
+
+// StringMetatable returns the metatable of strings.
+func (m *VM) StringMetatable() *Table { return m.typeMeta[TypeString] }
+
+// SetTypeMetatable sets the metatable of all values of a type other than
+// tables and full userdata.
+func (m *VM) SetTypeMetatable(t Type, mt *Table) { m.typeMeta[t] = mt }
+
+// NewFunction returns a Go function as a Lua value. The name is used in
+// messages when the caller gives none.
+func (m *VM) NewFunction(name string, f GoFunction, upvalues ...Value) Value {
+	return (&Function{goFn: f, name: name, goUp: upvalues, env: m.globals}).Value()
+}
+
+// Reg is a function of a library.
+type Reg struct {
+	Name string
+	Fn   GoFunction
+	Doc  string // one line for the reference
+}
+
+// Register puts functions into a table.
+func (m *VM) Register(tbl *Table, regs []Reg) {
+	for _, r := range regs {
+		tbl.setStr(m.intern(r.Name), m.NewFunction(r.Name, r.Fn))
+	}
+}
+
+// SetBudget makes hook run after each `every` units of work: calls, loop
+// iterations and what Go functions charge. An error of hook aborts the thread;
+// Lua cannot catch it. With a nil hook nothing is counted.
+func (m *VM) SetBudget(every int64, hook func(t *Thread) error) {
+	if hook == nil {
+		every = noBudget
+	}
+	m.budget, m.budgetEvery, m.budgetHook = every, every, hook
+}
+
+// Load compiles source. The chunk name follows Lua's rules: "=name" is shown as
+// it is, "@name" is a file, everything else is source text. The error is a
+// *SyntaxError.
+func (m *VM) Load(source []byte, chunkname string) (*Function, error) {
+	p, err := m.compile(source, chunkname)
+	if err != nil {
+		return nil, err
+	}
+	return &Function{proto: p, env: m.globals}, nil
+}
+
+// LoadFile compiles a file; "" is standard input. A first line that starts with
+// # is skipped.
+func (m *VM) LoadFile(path string) (*Function, error) {
+	var src []byte
+	var err error
+	chunk := "@" + path
+	if path == "" {
+		chunk = "=stdin"
+		src, err = readAll(os.Stdin)
+	} else {
+		src, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot open %s", fileError(path, err))
+	}
+	return m.Load(skipShebang(src), chunk)
+}
+
+// Metatable returns the metatable of any value.
+func (m *VM) Metatable(v Value) *Table {
+	switch v.n {
+	case tagTable:
+		return v.tab().meta
+	case tagUserdata:
+		return v.udata().meta
+	}
+	return m.typeMeta[v.Type()]
+}
