@@ -128,6 +128,9 @@ func (cf *Conf) message(level logging.Level, format string, args []any) {
 	cf.log.Log(level, 0, text+cf.where())
 }
 
+// Alertf logs "[alert] … in FILE:LINE".
+func (cf *Conf) Alertf(format string, args ...any) { cf.message(logging.Alert, format, args) }
+
 // Warnf logs "[warn] … in FILE:LINE".
 func (cf *Conf) Warnf(format string, args ...any) { cf.message(logging.Warn, format, args) }
 
