@@ -130,8 +130,8 @@ func (c *Conn) Recv() (Message, []int, error) {
 	if err == nil && flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
 		err = errors.New("message is longer than allowed")
 	}
-	if err == nil && m.Type == Reopen && len(m.Paths) != len(fds) {
-		err = fmt.Errorf("reopen names %d files and brings %d descriptors", len(m.Paths), len(fds))
+	if err == nil && len(m.Paths) != len(fds) {
+		err = fmt.Errorf("%s names %d files and brings %d descriptors", m.Type, len(m.Paths), len(fds))
 	}
 	if err != nil {
 		closeAll(fds)

@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"perilune/conf"
 )
 
 // EnvWorker is the one environment variable that makes a process a worker: it names the descriptor of the manifest.
@@ -24,11 +26,19 @@ type Manifest struct {
 	ConfFile   string
 	Globals    string
 	ErrorLog   string
-	Options    []byte         // whatever else the configuration loader needs, opaque here
-	Snapshot   []byte         // every file of the configuration, opaque here
+	Snapshot   *conf.Snapshot // every file of the configuration
 	Sockets    []SocketFDs    // listen sockets
 	Files      map[string]int // log files: path to descriptor
+	User       *User          // whom to become once the configuration is there; nil to stay
 	Daemonized bool           // SIGWINCH means something only then
+	Console    bool           // what is logged until the start is done goes to standard error, too
+}
+
+// User is whom a worker runs as.
+type User struct {
+	Name     string
+	UID, GID int
+	Groups   []int
 }
 
 // SocketFDs are the descriptors of one listen address: one, or one for each slot with reuseport.

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"perilune/conf"
 )
 
 func TestManifestRoundTrip(t *testing.T) {
@@ -20,7 +22,8 @@ func TestManifestRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Manifest{
-		Generation: 2, Slot: 1, Workers: 4, IPC: fd, Prefix: "/p/", Snapshot: []byte("\x00\xff"),
+		Generation: 2, Slot: 1, Workers: 4, IPC: fd, Prefix: "/p/", User:     &User{Name: "www", UID: 33, GID: 34, Groups: []int{34, 35}},
+		Snapshot: &conf.Snapshot{Files: []conf.SnapshotFile{{Path: "/p/nginx.conf", Text: []byte("\x00\xff")}}},
 		Sockets: []SocketFDs{{Network: "tcp", Addr: "0.0.0.0:80", FDs: []int{fd}}},
 		Files:   map[string]int{"/e.log": fd},
 	}

@@ -1,0 +1,80 @@
+package master
+
+import (
+	"os"
+	"syscall"
+	"time"
+
+	"perilune/ipc"
+)
+
+// env is what the master needs of the system; tests put their own in its place.
+type env struct {
+	now   func() time.Time
+	after func(d time.Duration, f func()) (stop func()) // f runs in another goroutine
+
+	// load reads the configuration and opens its files and sockets. What goes wrong is logged by it.
+	load func(old *generation) (*generation, error)
+	// discard undoes load, for a generation that never served.
+	discard func(g *generation)
+	// release closes what the master holds of a generation whose last worker is gone.
+	release func(g *generation)
+	// spawn starts the worker of a slot.
+	spawn func(g *generation, n int) (process, channel, error)
+	// begun is called once, when the first worker has run init_by_lua: the pid file is written, the terminal let go.
+	begun func(g *generation) error
+	// changed is called when g has taken over from old.
+	changed func(old, g *generation)
+	// reopen opens the log files of a generation anew and returns their paths and descriptors.
+	reopen func(g *generation) (paths []string, fds []int)
+	// closing is called with the generation that serves when no connection is to be accepted any more.
+	closing func(g *generation)
+	// finish is called at the end.
+	finish func()
+	// orphans waits for children that are nobody's, if this is process 1.
+	orphans func(isWorker func(pid int) bool)
+}
+
+// process is a worker's process.
+type process interface {
+	Pid() int
+	Signal(sig syscall.Signal) error
+	// Wait waits for the end of the process.
+	Wait() exitStatus
+}
+
+// channel is the master's end of the socket to a worker.
+type channel interface {
+	Send(m *ipc.Message, fds ...int) error
+	Recv() (ipc.Message, []int, error)
+	Close() error
+}
+
+// exitStatus is how a process ended.
+type exitStatus struct {
+	signal int // 0 if it exited
+	code   int
+	core   bool
+}
+
+func statusOf(ws syscall.WaitStatus) exitStatus {
+	if ws.Signaled() {
+		return exitStatus{signal: int(ws.Signal()), core: ws.CoreDump()}
+	}
+	return exitStatus{code: ws.ExitStatus()}
+}
+
+// osProcess is a real child.
+type osProcess struct{ p *os.Process }
+
+func (p osProcess) Pid() int                        { return p.p.Pid }
+func (p osProcess) Signal(sig syscall.Signal) error { return p.p.Signal(sig) }
+
+func (p osProcess) Wait() exitStatus {
+	st, err := p.p.Wait()
+	if err != nil {
+		// Somebody else has waited for it: it is gone, and how is not known.
+		return exitStatus{code: -1}
+	}
+	return statusOf(st.Sys().(syscall.WaitStatus))
+}

@@ -1,0 +1,91 @@
+package master
+
+import (
+	"time"
+
+	"perilune/conf"
+	"perilune/ipc"
+	"perilune/logging"
+)
+
+// generation is one configuration with its sockets, its log files and the workers that run it.
+type generation struct {
+	id      int
+	cycle   *conf.Cycle
+	core    *conf.CoreConf
+	log     *logging.Log
+	sockets *socketSet
+	slots   []*slot
+	started bool // all workers have been started, not only the first
+}
+
+// slot is the place of one worker in its generation.
+type slot struct {
+	n        int
+	w        *worker // nil while the slot is empty
+	failures int     // deaths in a row, each soon after the start
+	served   bool    // a worker of this slot has been ready
+	given    bool    // the worker died in a way that makes another try useless
+	adopter  *worker // accepts from this slot's reuseport sockets
+}
+
+// state is how far a worker is.
+type state int
+
+const (
+	starting    state = iota
+	initialized       // init_by_lua has run
+	ready             // init_worker_by_lua has run
+	quitting          // told to finish its requests and exit
+	stopping          // told to exit at once
+)
+
+// worker is one worker process.
+type worker struct {
+	pid   int
+	gen   *generation
+	slot  *slot
+	proc  process
+	ch    channel
+	state state
+
+	started  time.Time
+	lastBeat time.Time // of the last heartbeat
+	stats    ipc.Stats // that came with it
+	reason   string    // what it said about its failure to start
+}
+
+// leaving says that the worker is meant to exit.
+func (w *worker) leaving() bool { return w.state >= quitting }
+
+func newGeneration(id int, cycle *conf.Cycle, log *logging.Log, sockets *socketSet) *generation {
+	g := &generation{id: id, cycle: cycle, core: cycle.CoreConf(), log: log, sockets: sockets}
+	g.makeSlots(g.core.WorkerProcesses.V)
+	return g
+}
+
+func (g *generation) makeSlots(n int) {
+	for i := range n {
+		g.slots = append(g.slots, &slot{n: i})
+	}
+}
+
+// allReady says whether every slot has a worker that is ready.
+func (g *generation) allReady() bool {
+	for _, s := range g.slots {
+		if s.w == nil || s.w.state != ready {
+			return false
+		}
+	}
+	return true
+}
+
+// hopeless says whether no slot has a worker or will get one.
+func (g *generation) hopeless() bool {
+	for _, s := range g.slots {
+		if s.w != nil || !s.given {
+			return false
+		}
+	}
+	return len(g.slots) > 0
+}

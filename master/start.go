@@ -1,0 +1,178 @@
+package master
+
+import (
+	"errors"
+	"os"
+	"syscall"
+
+	"perilune/conf"
+	"perilune/ipc"
+	"perilune/logging"
+)
+
+// Options are what the command line says.
+type Options struct {
+	Prefix   string // ends with a slash
+	ConfFile string
+	ErrorLog string // of -e, or the default; "" is standard error
+	Globals  string
+
+	Test, Dump, Quiet bool
+	Signal            string // of -s
+
+	Modules []*conf.Module
+
+	// Single serves in this very process, for master_process off.
+	Single func(h *SingleHost) int
+}
+
+// SingleHost is what a process without workers needs of this package.
+type SingleHost struct {
+	Cycle *conf.Cycle // with its sockets' descriptors
+	Log   *logging.Log
+
+	// Started is called when init_by_lua has run: it finishes the start of the process.
+	Started func() error
+	// Reload reads the configuration again. commit makes the new one the one in force, cancel gives it up.
+	Reload func() (cycle *conf.Cycle, log *logging.Log, commit, cancel func(), err error)
+	// Reopen opens the log files anew.
+	Reopen func()
+	// Closing closes the listen sockets of the master's part, Finish ends the process' work.
+	Closing, Finish func()
+}
+
+// Start does what the command line asks for and returns the exit code.
+func Start(o *Options) int {
+	log := logging.Init(o.Prefix, o.ErrorLog)
+	log.SetConsole(true)
+	s := &system{opts: o, initLog: log, console: true, report: func() {}}
+	child := daemonStatus()
+	if child != nil {
+		s.report, s.daemonized = child.ok, true
+	}
+	// What there is to say about the configuration the first process has said.
+	parseLog := log
+	if child != nil {
+		parseLog = nil
+	}
+	cycle, err := s.parse(parseLog)
+	if err != nil {
+		log.Log(conf.LevelOf(err), 0, err.Error())
+		if o.Test {
+			logging.Stderr("configuration file " + confFile(o) + " test failed")
+		}
+		return 1
+	}
+	switch {
+	case o.Test:
+		return s.test(cycle)
+	case o.Signal != "":
+		return signalProcess(cycle, o.Signal, log)
+	case child == nil && cycle.CoreConf().Daemon.V:
+		return daemonize(log)
+	}
+	return s.serve(cycle)
+}
+
+// confFile is the full name of the configuration file, as messages have it.
+func confFile(o *Options) string {
+	return (&conf.Cycle{Prefix: o.Prefix}).FullName(o.ConfFile)
+}
+
+func (s *system) serve(cycle *conf.Cycle) int {
+	g, err := s.build(cycle, nil, s.initLog)
+	if err != nil {
+		return 1
+	}
+	status(g.log)
+	if !g.core.MasterProcess.V {
+		return s.single(g)
+	}
+	ipc.SetTitle(title(os.Args))
+	m := newMaster(s.env(), g.log)
+	m.daemonized = s.daemonized
+	catchSignals(func(sig syscall.Signal) { m.post(signalEvent{sig}) })
+	return m.run(g)
+}
+
+// single runs the process without workers.
+func (s *system) single(g *generation) int {
+	g.sockets.fill(g.cycle.Listening)
+	cur := g
+	return s.opts.Single(&SingleHost{
+		Cycle: g.cycle, Log: g.log,
+		Started: func() error { return s.begun(g) },
+		Reload: func() (*conf.Cycle, *logging.Log, func(), func(), error) {
+			next, err := s.load(cur)
+			if err != nil {
+				return nil, nil, nil, nil, err
+			}
+			next.sockets.fill(next.cycle.Listening)
+			commit := func() {
+				s.changed(cur, next)
+				cur = next
+			}
+			return next.cycle, next.log, commit, func() { s.discard(next) }, nil
+		},
+		Reopen:  func() { s.reopen(cur) },
+		Closing: func() { s.closing(cur) },
+		Finish:  s.finish,
+	})
+}
+
+// test is -t: everything that a start would do, undone.
+func (s *system) test(cycle *conf.Cycle) int {
+	err := s.try(cycle)
+	if err != nil {
+		if !errors.Is(err, errLogged) {
+			s.initLog.Log(logging.Emerg, 0, err.Error())
+		}
+		logging.Stderr("configuration file " + cycle.ConfFile + " test failed")
+		return 1
+	}
+	if !s.opts.Quiet {
+		logging.Stderr("configuration file " + cycle.ConfFile + " test is successful")
+	}
+	if s.opts.Dump {
+		if err := cycle.Snapshot.Dump(os.Stdout); err != nil {
+			return 1
+		}
+	}
+	return 0
+}
+
+func (s *system) try(cycle *conf.Cycle) error {
+	if err := testPid(cycle.CoreConf().Pid.V); err != nil {
+		return err
+	}
+	ipc.CycleLog(cycle, s.initLog, s.opts.ErrorLog)
+	if err := cycle.Files.OpenAll(); err != nil {
+		return err
+	}
+	defer cycle.Files.CloseAll()
+	return testSockets(cycle.Listening, s.initLog)
+}
+
+// signalOf are the words of -s.
+var signalOf = map[string]syscall.Signal{
+	"stop":   syscall.SIGTERM,
+	"quit":   syscall.SIGQUIT,
+	"reopen": syscall.SIGUSR1,
+	"reload": syscall.SIGHUP,
+}
+
+// signalProcess is -s.
+func signalProcess(cycle *conf.Cycle, word string, log *logging.Log) int {
+	log.Log(logging.Notice, 0, "signal process started")
+	pid, err := readPid(cycle.CoreConf().Pid.V)
+	if err != nil {
+		log.Log(logging.Error, 0, err.Error())
+		return 1
+	}
+	sig := signalOf[word]
+	if err := syscall.Kill(pid, sig); err != nil {
+		log.LogErr(logging.Alert, 0, err, "kill("+itoa(pid)+", "+itoa(int(sig))+") failed")
+		return 1
+	}
+	return 0
+}

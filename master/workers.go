@@ -1,0 +1,313 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"perilune/ipc"
+	"perilune/logging"
+)
+
+// startWorkers starts the first worker of a generation. The others follow when it has run init_by_lua, so that an error there
+// is met, and logged, once.
+func (m *master) startWorkers(g *generation) {
+	m.log.Log(logging.Notice, 0, "start worker processes")
+	if len(g.slots) == 0 {
+		g.started = true
+		if m.becomeCurrent(g) {
+			m.promote(g)
+		}
+		return
+	}
+	m.start(g, g.slots[0])
+}
+
+// start starts the worker of a slot.
+func (m *master) start(g *generation, s *slot) {
+	proc, ch, err := m.env.spawn(g, s.n)
+	if err != nil {
+		m.log.LogErr(logging.Alert, 0, err, "fork() failed while spawning \"worker process\"")
+		s.failures = max(2, s.failures+1)
+		m.lost(g, s, "could not be started")
+		return
+	}
+	w := &worker{pid: proc.Pid(), gen: g, slot: s, proc: proc, ch: ch, started: m.env.now()}
+	w.lastBeat = w.started
+	s.w = w
+	m.workers[w] = true
+	m.log.Logf(logging.Notice, 0, "start worker process %d", w.pid)
+	go m.follow(w)
+}
+
+// follow passes on what a worker says until it is gone. The exit comes after the last message.
+func (m *master) follow(w *worker) {
+	for {
+		msg, _, err := w.ch.Recv()
+		if err != nil {
+			break
+		}
+		m.post(messageEvent{w, msg})
+	}
+	m.post(exitEvent{w, w.proc.Wait()})
+}
+
+func (m *master) onMessage(w *worker, msg *ipc.Message) {
+	w.lastBeat = m.env.now()
+	switch msg.Type {
+	case ipc.Init:
+		if w.state == starting {
+			w.state = initialized
+			m.initialized(w)
+		}
+	case ipc.Ready:
+		if w.state == initialized {
+			w.state, w.slot.served = ready, true
+			w.started = w.lastBeat
+			m.isReady(w)
+		}
+	case ipc.Failed:
+		w.reason = msg.Text
+	case ipc.Beat:
+		w.stats = msg.Stats
+		if w.state == ready && w.lastBeat.Sub(w.started) > earlyDeath {
+			w.slot.failures = 0
+		}
+	}
+}
+
+// initialized: the first worker of a generation has shown that its Lua code loads, so the others may start.
+func (m *master) initialized(w *worker) {
+	g := w.gen
+	if g != m.next || g.started {
+		return
+	}
+	g.started = true
+	if m.cur == nil && !m.becomeCurrent(g) {
+		return
+	}
+	for _, s := range g.slots[1:] {
+		m.start(g, s)
+		if m.over || m.next != g && m.cur != g {
+			return
+		}
+	}
+}
+
+// becomeCurrent makes the first generation the one that serves.
+func (m *master) becomeCurrent(g *generation) bool {
+	if m.cur != nil {
+		return true
+	}
+	if err := m.env.begun(g); err != nil {
+		m.fail(1)
+		return false
+	}
+	m.cur, m.next = g, nil
+	m.log = g.log
+	return true
+}
+
+// fail ends the process: with the workers that are there, at once.
+func (m *master) fail(code int) {
+	m.code = code
+	m.terminate()
+}
+
+func (m *master) isReady(w *worker) {
+	if s := w.slot; s.adopter != nil {
+		m.tell(s.adopter, &ipc.Message{Type: ipc.Release, Slot: s.n})
+		s.adopter = nil
+	}
+	if g := w.gen; g == m.next && g.started && g.allReady() {
+		m.promote(g)
+	}
+}
+
+// tell sends a message that the worker may as well miss.
+func (m *master) tell(w *worker, msg *ipc.Message) {
+	if err := w.ch.Send(msg); err != nil && !errors.Is(err, syscall.EPIPE) {
+		m.log.Logf(logging.Warn, 0, "%s message to worker process %d failed: %v", msg.Type, w.pid, err)
+	}
+}
+
+// dismiss tells a worker to finish its requests and exit.
+func (m *master) dismiss(w *worker) {
+	if w.leaving() {
+		return
+	}
+	w.state = quitting
+	if w.ch.Send(&ipc.Message{Type: ipc.Quit}) != nil {
+		m.kill(w, syscall.SIGQUIT)
+	}
+	if t := w.gen.core.ShutdownTimeout.V; t > 0 {
+		m.after(t+drainGrace, func() {
+			if m.workers[w] {
+				m.log.Logf(logging.Alert, 0, "worker process %d did not end within worker_shutdown_timeout, killing it", w.pid)
+				m.kill(w, syscall.SIGKILL)
+			}
+		})
+	}
+}
+
+// stop tells a worker to exit at once, and sees to it that it does.
+func (m *master) stop(w *worker) {
+	if w.state == stopping {
+		return
+	}
+	w.state = stopping
+	if w.ch.Send(&ipc.Message{Type: ipc.Stop}) != nil {
+		m.kill(w, syscall.SIGTERM)
+	}
+	m.after(killDelay, func() {
+		if m.workers[w] {
+			m.kill(w, syscall.SIGKILL)
+		}
+	})
+}
+
+func (m *master) kill(w *worker, sig syscall.Signal) {
+	err := w.proc.Signal(sig)
+	if err != nil && !errors.Is(err, os.ErrProcessDone) && !errors.Is(err, syscall.ESRCH) {
+		m.log.LogErr(logging.Alert, 0, err, fmt.Sprintf("kill(%d, %d) failed", w.pid, int(sig)))
+	}
+}
+
+func (m *master) onExit(w *worker, st exitStatus) {
+	delete(m.workers, w)
+	w.ch.Close()
+	if w.slot.w == w {
+		w.slot.w = nil
+	}
+	if st.signal != 0 {
+		text := fmt.Sprintf("worker process %d exited on signal %d", w.pid, st.signal)
+		if st.core {
+			text += " (core dumped)"
+		}
+		m.log.Log(logging.Alert, 0, text)
+	} else {
+		m.log.Logf(logging.Notice, 0, "worker process %d exited with code %d", w.pid, st.code)
+	}
+	g := w.gen
+	switch {
+	case m.old[g]:
+		m.retire(g)
+	case w.leaving() || m.quit || m.term:
+	default:
+		m.died(w, st)
+	}
+	m.env.orphans(m.isWorker)
+}
+
+// died handles the end of a worker that was not asked for.
+func (m *master) died(w *worker, st exitStatus) {
+	g, s := w.gen, w.slot
+	if w.state == ready {
+		m.log.Logf(logging.Notice, 0, "worker process %d had accepted %d connections and served %d requests, %d connections were open",
+			w.pid, w.stats.Accepted, w.stats.Requests, w.stats.Active)
+	}
+	how := fmt.Sprintf("exited with code %d", st.code)
+	if st.signal != 0 {
+		how = fmt.Sprintf("exited on signal %d", st.signal)
+	}
+	if w.reason != "" {
+		how += ": " + w.reason
+	}
+	if st.signal == 0 && st.code == exitFatal && g.id == 1 && !s.served {
+		m.log.Logf(logging.Alert, 0, "worker process %d exited with fatal code %d and cannot be respawned", w.pid, st.code)
+		s.given = true
+	}
+	if w.state == ready && m.env.now().Sub(w.started) >= earlyDeath {
+		s.failures = 0
+	} else {
+		s.failures++
+	}
+	if g == m.cur {
+		m.adopt(g, w)
+	}
+	m.lost(g, s, how)
+}
+
+// lost decides what follows when a slot has no worker.
+func (m *master) lost(g *generation, s *slot, how string) {
+	switch {
+	case m.quit || m.term:
+	case g == m.next && m.cur == nil:
+		// init_by_lua has failed or the process cannot run at all.
+		m.fail(1)
+	case g == m.next:
+		m.reloadFailed("a worker process " + how)
+	case g != m.cur:
+	case s.given:
+		if g.hopeless() {
+			m.log.Log(logging.Emerg, 0, "no worker process could be started")
+			m.fail(1)
+		}
+	default:
+		m.replace(g, s)
+	}
+}
+
+// replace starts a new worker for a slot: at once, or later when one after the other dies at its start.
+func (m *master) replace(g *generation, s *slot) {
+	if s.failures <= 1 {
+		m.start(g, s)
+		return
+	}
+	d := backoff(s.failures)
+	m.log.Logf(logging.Alert, 0, "worker process of slot %d died %d times soon after its start, the next one is started in %v", s.n, s.failures, d)
+	m.respawn[s] = m.after(d, func() {
+		delete(m.respawn, s)
+		if g == m.cur && s.w == nil && !m.quit && !m.term {
+			m.start(g, s)
+		}
+	})
+}
+
+// backoff is the delay after so many early deaths in a row.
+func backoff(failures int) time.Duration {
+	d := backoffFirst
+	for range failures - 2 {
+		if d *= 2; d >= backoffMost {
+			return backoffMost
+		}
+	}
+	return d
+}
+
+func (m *master) cancelRespawn(s *slot) {
+	if stop := m.respawn[s]; stop != nil {
+		stop()
+		delete(m.respawn, s)
+	}
+}
+
+func (m *master) cancelRespawns() {
+	for s := range m.respawn {
+		m.cancelRespawn(s)
+	}
+}
+
+// adopt gives the reuseport sockets of a dead worker to a neighbour until the slot has a worker again, and those that the
+// dead one had adopted, too.
+func (m *master) adopt(g *generation, dead *worker) {
+	if g.sockets == nil || !g.sockets.spread() {
+		return
+	}
+	for _, s := range g.slots {
+		if s != dead.slot && s.adopter != dead {
+			continue
+		}
+		s.adopter = nil
+		for i := 1; i < len(g.slots); i++ {
+			w := g.slots[(s.n+i)%len(g.slots)].w
+			if w != nil && w.state == ready {
+				s.adopter = w
+				m.tell(w, &ipc.Message{Type: ipc.Adopt, Slot: s.n})
+				break
+			}
+		}
+	}
+}
