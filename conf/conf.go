@@ -162,7 +162,7 @@ func newCycle(o *Options) *Cycle {
 
 // bindings are the commands of all modules by name.
 func bindings(modules []*Module) map[string][]binding {
-	table := map[string][]binding{"include": {{nil, &includeCommand}}}
+	table := make(map[string][]binding)
 	for _, m := range modules {
 		for i := range m.Commands {
 			cmd := &m.Commands[i]
@@ -201,9 +201,6 @@ func (cf *Conf) Pos() (file string, line int) {
 // conf is the struct of the module that a command's handler gets.
 func (cf *Conf) conf(b binding) any {
 	m := b.mod
-	if m == nil {
-		return nil
-	}
 	if m.Kind == CoreKind {
 		return cf.Cycle.Core[m.Index]
 	}

@@ -111,12 +111,20 @@ var CoreModule = &Module{
 			Set: setErrorLog,
 			Doc: "A file (or stderr) and the least severe level of the error log; format=json writes JSON. May be repeated.",
 		}, {
+			Name: "include", Ctx: AnyContext, Args: Take1,
+			Set: func(cf *Conf, _ any) error { return cf.Include(cf.Args[1]) },
+			Doc: "Reads another file, or all files that match a mask in sorted order, as if their text stood here.",
+		}, {
 			Name: "load_module", Ctx: Main, Args: Take1,
 			Set: setLoadModule,
 			Doc: "Accepted, with a notice, for modules that are built in; all others are refused.",
 		},
 	},
 }
+
+// Modules are the modules that every configuration needs, to which the others
+// are appended.
+func Modules() []*Module { return []*Module{CoreModule, EventsModule} }
 
 // CoreConf is the main block's configuration.
 func (c *Cycle) CoreConf() *CoreConf { return c.Core[CoreModule.Index].(*CoreConf) }

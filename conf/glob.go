@@ -31,7 +31,10 @@ func glob(pattern string) []string {
 
 // globName lists what matches one name of a pattern in a directory.
 func globName(dir, name string) []string {
-	if name == "" {
+	if name == "" { // the pattern ends with a slash
+		if _, err := os.Stat(dir); err != nil {
+			return nil
+		}
 		return []string{dir}
 	}
 	if !strings.ContainsAny(name, "*?[") {

@@ -125,7 +125,7 @@ func ask(t testing.TB, dir, globals string) string {
 	t.Helper()
 	globals = "pid " + dir + "/nginx.pid; load_module " + nginxModules + "ndk_http_module.so; load_module " +
 		nginxModules + "ngx_http_lua_module.so;" + globals
-	out, err := exec.Command("nginx", "-t", "-p", dir, "-c", "nginx.conf", "-e", dir + "/error.log", "-g", globals).CombinedOutput()
+	out, err := exec.Command("nginx", "-t", "-p", dir, "-c", "nginx.conf", "-e", dir+"/error.log", "-g", globals).CombinedOutput()
 	if err != nil && len(out) == 0 {
 		t.Fatalf("nginx: %v", err)
 	}

@@ -153,15 +153,6 @@ func (cf *Conf) directive(end ending) error {
 	return Errorf("unknown directive \"%s\"", name)
 }
 
-// includeCommand is allowed everywhere and belongs to no module.
-var includeCommand = Command{
-	Name: "include",
-	Ctx:  AnyContext,
-	Args: Take1,
-	Doc:  "Reads another file, or all files that match a mask in sorted order, as if their text stood here.",
-	Set:  func(cf *Conf, _ any) error { return cf.Include(cf.Args[1]) },
-}
-
 // Include parses a file, or the files that match a mask, in the block in hand.
 func (cf *Conf) Include(path string) error {
 	path = cf.Cycle.ConfFullName(path)

@@ -2,6 +2,8 @@ package conf
 
 import (
 	"time"
+
+	"perilune/logging"
 )
 
 // The modules below stand in for those of worker/http and worker/httplua: as
@@ -37,7 +39,7 @@ func testModules() []*Module {
 			Set: func(cf *Conf, _ any) error { return cf.HTTPBlock(nil) },
 		}},
 	}
-	return []*Module{CoreModule, EventsModule, httpBlock, testHTTPModule(), testLuaModule()}
+	return append(Modules(), httpBlock, testHTTPModule(), testLuaModule())
 }
 
 func testHTTPModule() *Module {
@@ -113,6 +115,13 @@ func (l *testLoc) entry(cf *Conf) error {
 	return nil
 }
 
+func runnable(source []byte) error {
+	if len(source) == 0 {
+		return ErrorAt(logging.Error, "invalid location config: no runnable Lua code")
+	}
+	return nil
+}
+
 func testLuaModule() *Module {
 	return &Module{
 		Name: "test_lua", Kind: HTTPKind,
@@ -127,7 +136,7 @@ func testLuaModule() *Module {
 						return ErrDuplicate
 					}
 					m.init.Set(string(cf.Lua.Source))
-					return nil
+					return runnable(cf.Lua.Source)
 				},
 			}, {
 				Name: "content_by_lua_block", Ctx: Location | LocationIf, Args: NoArgs | LuaBlock, Level: LocConf,
@@ -137,7 +146,7 @@ func testLuaModule() *Module {
 						return ErrDuplicate
 					}
 					l.Content.Set(cf.LuaChunkName("content_by_lua") + "\n" + string(cf.Lua.Source))
-					return nil
+					return runnable(cf.Lua.Source)
 				},
 			}, {
 				Name: "content_by_lua", Ctx: Location | LocationIf, Args: Take1, Level: LocConf,
