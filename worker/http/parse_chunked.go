@@ -76,8 +76,8 @@ func (d *ChunkedDecoder) step(c byte) bool {
 	case ckSize:
 		h := hexDigit[c]
 		if h >= 0 {
-			// As in nginx, the check comes before the digit: leading zeros are no overflow.
-			ok := d.size <= (1<<63-1)/16
+			// Leading zeros are no overflow; the limit leaves room for what Left adds.
+			ok := d.size < (1<<63-1)/16
 			d.size = d.size<<4 | int64(h)
 			return ok && d.line <= maxChunkLine
 		}

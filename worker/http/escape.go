@@ -1,0 +1,24 @@
+package http
+
+// escapeURI are the bytes that nginx escapes in a URI path: what is not printable ASCII, and " # % ? among others.
+var escapeURI = func() (t [256]bool) {
+	for i := range t {
+		t[i] = i <= 0x20 || i >= 0x7f
+	}
+	for _, c := range []byte(`"#%<>?\^` + "`{|}") {
+		t[c] = true
+	}
+	return t
+}()
+
+// AppendEscapedURI appends a path with percent-encoding where nginx puts it.
+func AppendEscapedURI(dst, path []byte) []byte {
+	for _, c := range path {
+		if escapeURI[c] {
+			dst = append(dst, '%', upperHex[c>>4], upperHex[c&15])
+			continue
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}

@@ -1,0 +1,22 @@
+package http
+
+import "perilune/conf"
+
+// requestParts is what variables and static files keep of a request. The engine calls reset before it uses a Request again.
+type requestParts struct {
+	captures  Captures // of the last regular expression; LocationTree.Find and ServerNames.Find fill it
+	id        [32]byte // $request_id, once asked for
+	hasID     bool
+	pipelined bool   // the engine: the request was in the buffer before the last one was answered
+	text      []byte // memory for the text of a return directive
+}
+
+func (p *requestParts) reset() {
+	p.captures.Reset()
+	p.hasID = false
+	p.pipelined = false
+}
+
+func mainConfOf(cf *conf.Conf) *MainConf { return cf.Ctx.Main[CoreModule.Index].(*MainConf) }
+
+func locConfOf(cf *conf.Conf) *LocConf { return cf.Ctx.Loc[CoreModule.Index].(*LocConf) }

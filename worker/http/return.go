@@ -1,0 +1,90 @@
+package http
+
+import (
+	"strconv"
+	"strings"
+
+	"perilune/conf"
+)
+
+// returnCode is a return directive.
+type returnCode struct {
+	status int
+	text   *Script // nil: only the status
+}
+
+// setReturn handles return. As in nginx the first of a block wins.
+func setReturn(cf *conf.Conf, c any) error {
+	fc := c.(*fileConf)
+	ret := &returnCode{}
+	var text string
+	n, err := strconv.ParseUint(cf.Args[1], 10, 31)
+	switch {
+	case err == nil && n <= 999:
+		ret.status = int(n)
+		if len(cf.Args) == 3 {
+			text = cf.Args[2]
+		}
+	case err != nil && len(cf.Args) == 2 && isRedirectTarget(cf.Args[1]):
+		ret.status = 302
+		text = cf.Args[1]
+	default:
+		return conf.Errorf("invalid return code \"%s\"", cf.Args[1])
+	}
+	// nginx has no way to tell an empty text from none, and sends an error page for both.
+	if ret.text, err = CompileScript(cf, text); err != nil {
+		return err
+	}
+	if text == "" && ret.status >= 400 {
+		ret.text = nil
+	}
+	if fc.Return == nil {
+		fc.Return = ret
+	}
+	return nil
+}
+
+func isRedirectTarget(s string) bool {
+	return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "$scheme")
+}
+
+// returnHandler works in the rewrite phases.
+func returnHandler(r *Request) int {
+	ret := fileConfOf(r).Return
+	if ret == nil {
+		return Declined
+	}
+	if ret.text == nil {
+		return ret.status
+	}
+	if rc := r.discardForHandler(); rc != OK {
+		return rc
+	}
+	r.HeadersOut.Status = ret.status
+	text, constant := ret.text.Constant()
+	var body []byte
+	if !constant {
+		body = ret.text.AppendTo(r, nil)
+	}
+	switch ret.status {
+	case 301, 302, 303, 307, 308:
+		if !constant {
+			text = string(body)
+		}
+		r.HeadersOut.Location = text
+		return ret.status
+	}
+	if constant {
+		body = append(r.parts.text[:0], text...)
+		r.parts.text = body
+	}
+	r.HeadersOut.ContentLengthN = int64(len(body))
+	r.SetContentType()
+	if r.SendHeader() != nil {
+		return Error
+	}
+	if r.HeaderOnly {
+		return r.finished(nil)
+	}
+	return r.finished(r.Write(body))
+}

@@ -1,0 +1,263 @@
+package http
+
+import (
+	"bytes"
+	"errors"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"perilune/logging"
+)
+
+// appendRoot appends the root of the location: what an absolute path of a file begins with.
+func (r *Request) appendRoot(dst []byte) []byte {
+	fc := fileConfOf(r)
+	if fc.Root == nil {
+		return append(dst, fc.RootPath...)
+	}
+	begin := len(dst)
+	dst = fc.Root.AppendTo(r, dst)
+	if len(dst) == begin || dst[begin] != '/' {
+		prefix := r.Server.cycle.Prefix
+		dst = append(dst, prefix...)
+		copy(dst[begin+len(prefix):], dst[begin:len(dst)-len(prefix)])
+		copy(dst[begin:], prefix)
+	}
+	return dst
+}
+
+// AppendFilename appends the path of the file that the URI means ($request_filename).
+func (r *Request) AppendFilename(dst []byte) []byte {
+	fc := fileConfOf(r)
+	dst = r.appendRoot(dst)
+	switch {
+	case fc.aliasRE:
+		return dst
+	case fc.Alias > 0 && fc.Alias <= len(r.URI):
+		return append(dst, r.URI[fc.Alias:]...)
+	}
+	return append(dst, r.URI...)
+}
+
+// staticHandler is the content handler of last resort: the file that the URI names.
+func staticHandler(r *Request) int {
+	if r.MethodID&(MethodGet|MethodHead|MethodPost) == 0 {
+		return 405
+	}
+	if r.URI[len(r.URI)-1] == '/' {
+		return Declined
+	}
+	path := r.AppendFilename(make([]byte, 0, 256))
+	fd, err := unix.Open(string(path), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return r.fileError("open()", path, err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return r.fileError("fstat()", path, err)
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		return r.redirectToDirectory()
+	case unix.S_IFREG:
+	default:
+		r.Log(logging.Crit, "\"%s\" is not a regular file", path)
+		return 404
+	}
+	if r.MethodID == MethodPost {
+		return 405
+	}
+	if rc := r.discardForHandler(); rc != OK {
+		return rc
+	}
+	r.HeadersOut.Status = 200
+	r.HeadersOut.ContentLengthN = st.Size
+	r.HeadersOut.LastModified = st.Mtim.Sec
+	if fileConfOf(r).ETag.V {
+		r.HeadersOut.Add("ETag", etagOf(st.Mtim.Sec, st.Size))
+	}
+	r.SetContentType()
+	return r.sendFile(fd, st.Size)
+}
+
+// etagOf makes the entity tag of a file.
+func etagOf(mtime, size int64) string {
+	b := make([]byte, 0, 32)
+	b = append(b, '"')
+	b = strconv.AppendUint(b, uint64(mtime), 16)
+	b = append(b, '-')
+	b = strconv.AppendUint(b, uint64(size), 16)
+	return string(append(b, '"'))
+}
+
+// fileError turns the error of a system call into a status, and logs it as nginx does.
+func (r *Request) fileError(call string, path []byte, err error) int {
+	var errno syscall.Errno
+	errors.As(err, &errno)
+	level, status := logging.Crit, 500
+	switch errno {
+	case unix.ENOENT, unix.ENOTDIR, unix.ENAMETOOLONG:
+		level, status = logging.Error, 404
+	case unix.EACCES, unix.EMLINK, unix.ELOOP:
+		level, status = logging.Error, 403
+	}
+	if status != 404 || r.Loc.LogNotFound.V {
+		r.Log(level, "%s \"%s\" failed %s", call, path, logging.ErrnoText(err))
+	}
+	return status
+}
+
+// redirectToDirectory answers a request for a directory without the slash at its end.
+func (r *Request) redirectToDirectory() int {
+	b := AppendEscapedURI(make([]byte, 0, len(r.URI)+len(r.Args)+2), r.URI)
+	b = append(b, '/')
+	if len(r.Args) > 0 {
+		b = append(append(b, '?'), r.Args...)
+	}
+	r.HeadersOut.Location = string(b)
+	return 301
+}
+
+// sendFile sends header and body of a file, or the parts of it that the client asks for.
+func (r *Request) sendFile(fd int, size int64) int {
+	switch r.checkConditions() {
+	case 412:
+		return 412
+	case 304:
+		r.notModified()
+		if err := r.SendHeader(); err != nil {
+			return Error
+		}
+		return r.finished(nil)
+	}
+	ranges, status := r.selectRanges(size)
+	if status == 416 {
+		return 416
+	}
+	if err := r.SendHeader(); err != nil {
+		return Error
+	}
+	if r.HeaderOnly {
+		return r.finished(nil)
+	}
+	switch {
+	case ranges == nil:
+		return r.finished(r.SendFile(fd, 0, size))
+	case len(ranges.list) == 1:
+		only := ranges.list[0]
+		return r.finished(r.SendFile(fd, only.start, only.end-only.start))
+	}
+	for _, part := range ranges.list {
+		if err := r.Write(ranges.partHeader(part, size)); err != nil {
+			return Error
+		}
+		if err := r.SendFile(fd, part.start, part.end-part.start); err != nil {
+			return Error
+		}
+	}
+	return r.finished(r.Write(ranges.end()))
+}
+
+// finished ends the response unless sending has failed.
+func (r *Request) finished(err error) int {
+	if err != nil {
+		return Error
+	}
+	r.Finish()
+	return OK
+}
+
+// indexHandler looks for the file that stands for a directory.
+func indexHandler(r *Request) int {
+	if r.URI[len(r.URI)-1] != '/' || r.MethodID&(MethodGet|MethodHead|MethodPost) == 0 {
+		return Declined
+	}
+	dir := r.AppendFilename(make([]byte, 0, 256))
+	tested := false
+	for _, index := range fileConfOf(r).Index.V {
+		path := index.AppendTo(r, dir)
+		name := path[len(dir):]
+		if len(name) > 0 && name[0] == '/' {
+			return r.InternalRedirect(bytes.Clone(name), r.Args)
+		}
+		var st unix.Stat_t
+		err := unix.Stat(string(path), &st)
+		switch {
+		case err == nil:
+			return r.InternalRedirect(append(bytes.Clone(r.URI), name...), r.Args)
+		case errors.Is(err, unix.EMLINK) || errors.Is(err, unix.ELOOP):
+			return 403
+		case errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ENAMETOOLONG):
+			return r.indexError(path, err)
+		}
+		if !tested {
+			if rc := r.testDirectory(path, dir); rc != OK {
+				return rc
+			}
+			tested = true
+		}
+		if !errors.Is(err, unix.ENOENT) {
+			r.Log(logging.Crit, "stat() \"%s\" failed %s", path, logging.ErrnoText(err))
+			return 500
+		}
+	}
+	return Declined
+}
+
+// testDirectory tells a directory without index from one that is not there.
+func (r *Request) testDirectory(path, dir []byte) int {
+	dir = bytes.TrimSuffix(dir, []byte{'/'})
+	var st unix.Stat_t
+	err := unix.Stat(string(dir), &st)
+	switch {
+	case errors.Is(err, unix.EMLINK) || errors.Is(err, unix.ELOOP):
+		return 403
+	case errors.Is(err, unix.ENOENT):
+		return r.indexError(path, err)
+	case errors.Is(err, unix.EACCES):
+		return OK
+	case err != nil:
+		r.Log(logging.Crit, "stat() \"%s\" failed %s", dir, logging.ErrnoText(err))
+		return 500
+	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
+		r.Log(logging.Alert, "\"%s\" is not a directory", dir)
+		return 500
+	}
+	return OK
+}
+
+func (r *Request) indexError(path []byte, err error) int {
+	if errors.Is(err, unix.EACCES) {
+		r.Log(logging.Error, "\"%s\" is forbidden %s", path, logging.ErrnoText(err))
+		return 403
+	}
+	if r.Loc.LogNotFound.V {
+		r.Log(logging.Error, "\"%s\" is not found %s", path, logging.ErrnoText(err))
+	}
+	return 404
+}
+
+// realpathRoot is the value of $realpath_root.
+func realpathRoot(r *Request, dst []byte, _ string) ([]byte, bool) {
+	root := r.appendRoot(nil)
+	real, err := filepath.EvalSymlinks(string(root))
+	if err != nil {
+		r.Log(logging.Crit, "realpath() \"%s\" failed %s", root, logging.ErrnoText(err))
+		return dst, false
+	}
+	return append(dst, real...), true
+}
+
+var fileVariables = []Variable{
+	{Name: "document_root", Get: func(r *Request, dst []byte, _ string) ([]byte, bool) {
+		return r.appendRoot(dst), true
+	}, Doc: "root of the location"},
+	{Name: "realpath_root", Get: realpathRoot, Doc: "root of the location, symbolic links resolved"},
+	{Name: "request_filename", Get: func(r *Request, dst []byte, _ string) ([]byte, bool) {
+		return r.AppendFilename(dst), true
+	}, Doc: "path of the file that the URI means"},
+}

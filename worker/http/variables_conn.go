@@ -1,0 +1,79 @@
+package http
+
+import (
+	"net/netip"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+func serverAddr(r *Request, dst []byte, _ string) ([]byte, bool) {
+	a, ok := r.Conn.localAddrPort()
+	if !ok {
+		return append(dst, "unix:"...), true
+	}
+	return a.Addr().AppendTo(dst), true
+}
+
+func serverPort(r *Request, dst []byte, _ string) ([]byte, bool) {
+	a, ok := r.Conn.localAddrPort()
+	if !ok {
+		return dst, true
+	}
+	return strconv.AppendUint(dst, uint64(a.Port()), 10), true
+}
+
+// localAddrPort is the address that the client has connected to; false for a unix socket.
+func (c *Conn) localAddrPort() (netip.AddrPort, bool) {
+	sa, err := unix.Getsockname(c.FD.Sysfd)
+	if err != nil {
+		return netip.AddrPort{}, false
+	}
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), true
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port)), true
+	}
+	return netip.AddrPort{}, false
+}
+
+func remotePort(r *Request, dst []byte, _ string) ([]byte, bool) {
+	if r.Conn.RemotePort == 0 {
+		return dst, true
+	}
+	return strconv.AppendInt(dst, int64(r.Conn.RemotePort), 10), true
+}
+
+// tcpinfo makes a VarFunc of a field of TCP_INFO.
+func tcpinfo(f func(*unix.TCPInfo) uint32) VarFunc {
+	return func(r *Request, dst []byte, _ string) ([]byte, bool) {
+		info, err := unix.GetsockoptTCPInfo(r.Conn.FD.Sysfd, unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil {
+			return dst, false
+		}
+		return strconv.AppendUint(dst, uint64(f(info)), 10), true
+	}
+}
+
+var connVariables = []Variable{
+	{Name: "remote_addr", Get: text(func(r *Request) string { return r.Conn.Remote }), Doc: "address of the client"},
+	{Name: "remote_port", Get: remotePort, Doc: "port of the client"},
+	{Name: "binary_remote_addr", Get: whole(func(r *Request) []byte { return r.Conn.Binary }),
+		Doc: "address of the client as 4 or 16 bytes"},
+	{Name: "server_addr", Get: serverAddr, Doc: "address that took the connection"},
+	{Name: "server_port", Get: serverPort, Doc: "port that took the connection"},
+	{Name: "connection", Get: number(func(r *Request) int64 { return int64(r.Conn.Number) }),
+		Doc: "serial number of the connection"},
+	{Name: "connection_requests", Get: number(func(r *Request) int64 { return int64(r.Conn.Requests) }),
+		Doc: "requests made on the connection"},
+	{Name: "connection_time", Get: seconds(func(r *Request) int64 {
+		return r.Loop().Now().Sub(r.Conn.Start).Milliseconds()
+	}), Doc: "seconds since the connection was accepted"},
+	{Name: "tcpinfo_rtt", Get: tcpinfo(func(i *unix.TCPInfo) uint32 { return i.Rtt }), Doc: "TCP_INFO of the connection"},
+	{Name: "tcpinfo_rttvar", Get: tcpinfo(func(i *unix.TCPInfo) uint32 { return i.Rttvar }), Doc: "TCP_INFO of the connection"},
+	{Name: "tcpinfo_snd_cwnd", Get: tcpinfo(func(i *unix.TCPInfo) uint32 { return i.Snd_cwnd }),
+		Doc: "TCP_INFO of the connection"},
+	{Name: "tcpinfo_rcv_space", Get: tcpinfo(func(i *unix.TCPInfo) uint32 { return i.Rcv_space }),
+		Doc: "TCP_INFO of the connection"},
+}

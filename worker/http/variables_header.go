@@ -1,0 +1,205 @@
+package http
+
+import (
+	"bytes"
+	"encoding/base64"
+	"strconv"
+)
+
+// headerNamed tells whether a header's name is the one that a variable's name means: lower case, '_' for '-'.
+func headerNamed[S ~string | ~[]byte](name S, variable string) bool {
+	if len(name) != len(variable) {
+		return false
+	}
+	for i := 0; i < len(name); i++ {
+		c := lowerByte(name[i])
+		if c == '-' {
+			c = '_'
+		}
+		if c != variable[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// httpHeader is the value of $http_NAME; several headers of one name are joined.
+func httpHeader(r *Request, dst []byte, name string) ([]byte, bool) {
+	separator := ", "
+	if name == "cookie" {
+		separator = "; "
+	}
+	found := false
+	for i := range r.HeadersIn.List {
+		h := &r.HeadersIn.List[i]
+		if !headerNamed(h.Name, name) {
+			continue
+		}
+		if found {
+			dst = append(dst, separator...)
+		}
+		dst = append(dst, h.Value...)
+		found = true
+	}
+	return dst, found
+}
+
+// sentHeader is the value of $sent_http_NAME.
+func sentHeader(r *Request, dst []byte, name string) ([]byte, bool) {
+	out := &r.HeadersOut
+	switch name {
+	case "content_type":
+		if out.ContentType == "" {
+			return dst, false
+		}
+		dst = append(dst, out.ContentType...)
+		if out.Charset != "" {
+			dst = append(append(dst, "; charset="...), out.Charset...)
+		}
+		return dst, true
+	case "content_length":
+		if out.ContentLengthN >= 0 {
+			return strconv.AppendInt(dst, out.ContentLengthN, 10), true
+		}
+		return dst, false
+	case "location":
+		if out.Location != "" {
+			return append(dst, out.Location...), true
+		}
+	case "last_modified":
+		if out.LastModified >= 0 {
+			return appendHTTPDate(dst, out.LastModified), true
+		}
+		return dst, false
+	case "connection":
+		switch {
+		case out.Status == 101:
+			return append(dst, "upgrade"...), true
+		case r.KeepAlive:
+			return append(dst, "keep-alive"...), true
+		}
+		return append(dst, "close"...), true
+	case "keep_alive":
+		if t := r.Loc.KeepaliveHeader.V; r.KeepAlive && t > 0 {
+			return strconv.AppendInt(append(dst, "timeout="...), int64(t.Seconds()), 10), true
+		}
+		return dst, false
+	case "transfer_encoding":
+		if r.Chunked {
+			return append(dst, "chunked"...), true
+		}
+		return dst, false
+	}
+	found := false
+	for i := range out.List {
+		h := &out.List[i]
+		if !headerNamed(h.Name, name) {
+			continue
+		}
+		if found {
+			dst = append(dst, ", "...)
+		}
+		dst = append(dst, h.Value...)
+		found = true
+	}
+	return dst, found
+}
+
+// cookieValue is the value of $cookie_NAME.
+func cookieValue(r *Request, dst []byte, name string) ([]byte, bool) {
+	for i := range r.HeadersIn.List {
+		if r.HeadersIn.List[i].ID != HeaderCookie {
+			continue
+		}
+		if v, ok := findCookie(r.HeadersIn.List[i].Value, name); ok {
+			return append(dst, v...), true
+		}
+	}
+	return dst, false
+}
+
+// findCookie looks for a cookie in one Cookie header. The name is compared without regard to case, as nginx does.
+func findCookie(line []byte, name string) ([]byte, bool) {
+	for len(line) > 0 {
+		pair, rest, _ := bytes.Cut(line, []byte{';'})
+		line = bytes.TrimLeft(rest, " ")
+		if len(pair) <= len(name) || !equalFoldASCII(pair[:len(name)], name) {
+			continue
+		}
+		value := bytes.TrimLeft(pair[len(name):], " ")
+		if len(value) > 0 && value[0] == '=' {
+			return bytes.TrimLeft(value[1:], " "), true
+		}
+	}
+	return nil, false
+}
+
+func equalFoldASCII(a []byte, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if lowerByte(a[i]) != lowerByte(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// FindArg looks for an argument of a query; the name is compared without regard to case. The value is not decoded.
+func FindArg(args []byte, name string) ([]byte, bool) {
+	for len(args) > 0 {
+		pair, rest, _ := bytes.Cut(args, []byte{'&'})
+		args = rest
+		if len(pair) > len(name) && pair[len(name)] == '=' && equalFoldASCII(pair[:len(name)], name) {
+			return pair[len(name)+1:], true
+		}
+	}
+	return nil, false
+}
+
+func argValue(r *Request, dst []byte, name string) ([]byte, bool) {
+	v, ok := FindArg(r.Args, name)
+	return append(dst, v...), ok
+}
+
+// remoteUser is the user of basic authentication.
+func remoteUser(r *Request, dst []byte, _ string) ([]byte, bool) {
+	v := r.HeadersIn.Value(HeaderAuthorization)
+	const scheme = "basic "
+	if len(v) < len(scheme) || !equalLower(v[:len(scheme)], scheme) {
+		return dst, false
+	}
+	v = bytes.TrimLeft(v[len(scheme):], " ")
+	begin := len(dst)
+	dst, err := base64.StdEncoding.AppendDecode(dst, v)
+	if err != nil {
+		return dst[:begin], false
+	}
+	colon := bytes.IndexByte(dst[begin:], ':')
+	if colon < 0 {
+		return dst[:begin], false
+	}
+	return dst[:begin+colon], true
+}
+
+func contentLength(r *Request, dst []byte, _ string) ([]byte, bool) {
+	if h := r.HeadersIn.Get(HeaderContentLength); h != nil {
+		return append(dst, h.Value...), true
+	}
+	if r.HeadersIn.ContentLengthN >= 0 {
+		return strconv.AppendInt(dst, r.HeadersIn.ContentLengthN, 10), true
+	}
+	return dst, false
+}
+
+var headerVariables = []Variable{
+	{Name: "http_", Prefix: true, Get: httpHeader, Doc: "a request header"},
+	{Name: "sent_http_", Prefix: true, Get: sentHeader, Doc: "a response header"},
+	{Name: "cookie_", Prefix: true, Get: cookieValue, Doc: "a cookie"},
+	{Name: "arg_", Prefix: true, Get: argValue, Doc: "an argument of the request line"},
+	{Name: "content_type", Get: optional(func(r *Request) []byte { return r.HeadersIn.Value(HeaderContentType) }),
+		Doc: "Content-Type of the request"},
+	{Name: "content_length", Get: contentLength, Doc: "Content-Length of the request"},
+	{Name: "remote_user", Get: remoteUser, Doc: "user of basic authentication"},
+}
