@@ -61,6 +61,8 @@ type Cycle struct {
 	Snapshot  *Snapshot
 	Listening []*Listening
 	Files     *logging.Files
+
+	modulesUsed bool // a block has been seen that needs all modules there are
 }
 
 // Options say what to load.
@@ -145,19 +147,27 @@ func newCycle(o *Options) *Cycle {
 	if cycle.ConfPrefix == "" {
 		cycle.ConfPrefix = cycle.Prefix
 	}
-	core := 0
-	http := 0
-	for _, m := range o.Modules {
-		if m.Kind == CoreKind {
-			m.Index = core
-			core++
-		} else {
-			m.Index = http
-			http++
-		}
-	}
+	core := numberModules(o.Modules)
 	cycle.Core = make([]any, core)
 	return cycle
+}
+
+// numberModules gives each module its slot among those of its kind, and returns
+// how many core modules there are. A slot that is right already is not written
+// to: another goroutine may be using the configuration loaded before.
+func numberModules(modules []*Module) (core int) {
+	http := 0
+	for _, m := range modules {
+		slot := &http
+		if m.Kind == CoreKind {
+			slot = &core
+		}
+		if m.Index != *slot {
+			m.Index = *slot
+		}
+		*slot++
+	}
+	return core
 }
 
 // bindings are the commands of all modules by name.

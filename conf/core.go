@@ -332,7 +332,7 @@ func (cf *Conf) ErrorLog() (logging.Directive, error) {
 var builtinModules = []string{"ndk_http_module.so", "ngx_http_lua_module.so"}
 
 func setLoadModule(cf *Conf, conf any) error {
-	if cf.Cycle.EventsConf().seen || cf.Cycle.HTTP != nil {
+	if cf.Cycle.modulesUsed {
 		return DirectiveError("is specified too late")
 	}
 	file := cf.Cycle.FullName(cf.Args[1])

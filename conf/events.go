@@ -50,6 +50,7 @@ func setEvents(cf *Conf, conf any) error {
 		return ErrDuplicate
 	}
 	c.seen = true
+	cf.Cycle.modulesUsed = true
 	return cf.ParseBlock(Events, nil)
 }
 

@@ -16,6 +16,7 @@ func (cf *Conf) HTTPBlock(merged func(cf *Conf) error) error {
 		Loc:  make([]any, len(modules)),
 	}
 	cf.Cycle.HTTP = ctx
+	cf.Cycle.modulesUsed = true
 	saved := cf.Ctx
 	cf.Ctx = ctx
 	defer func() { cf.Ctx = saved }()

@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"perilune/conf"
 )
@@ -47,10 +49,20 @@ func page(modules []*conf.Module) string {
 		fmt.Fprintf(&b, "\n## %s\n\n| Directive | Arguments | Context | |\n|---|---|---|---|\n", m.Name)
 		for _, c := range commands {
 			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n",
-				c.Name, arguments(c.Args), strings.Join(c.Ctx.Names(), ", "), cell(c.Doc))
+				c.Name, arguments(c.Args), strings.Join(c.Ctx.Names(), ", "), cell(sentence(c.Doc)))
 		}
 	}
 	return b.String()
+}
+
+// sentence gives a Doc line its capital letter and its period.
+func sentence(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	text = string(unicode.ToUpper(first)) + text[size:]
+	if !strings.HasSuffix(text, ".") {
+		text += "."
+	}
+	return text
 }
 
 // cell makes text fit for a cell of a table.
