@@ -17,8 +17,23 @@ type Source interface {
 // FileSystem is the Source of the master and of -t.
 type FileSystem struct{}
 
-// ReadFile reads a file.
-func (FileSystem) ReadFile(path string) ([]byte, error) { return os.ReadFile(path) }
+// ReadFile reads a file. A device or pipe has no size and counts as empty, as
+// nginx reads no more of a file than its size.
+func (FileSystem) ReadFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() && !st.IsDir() {
+		return nil, nil
+	}
+	return io.ReadAll(f)
+}
 
 // Glob matches as the C library's glob(3) does.
 func (FileSystem) Glob(pattern string) ([]string, error) { return glob(pattern), nil }
