@@ -9,8 +9,9 @@ import (
 
 // returnCode is a return directive.
 type returnCode struct {
-	status int
-	text   *Script // nil: only the status
+	status   int
+	text     *Script // nil: only the status
+	constant []byte  // the text if it has no variables, not nil
 }
 
 // setReturn handles return. As in nginx the first of a block wins.
@@ -38,6 +39,9 @@ func setReturn(cf *conf.Conf, c any) error {
 	if text == "" && ret.status >= 400 {
 		ret.text = nil
 	}
+	if !HasVariables(text) {
+		ret.constant = []byte(text)
+	}
 	if fc.Return == nil {
 		fc.Return = ret
 	}
@@ -61,30 +65,20 @@ func returnHandler(r *Request) int {
 		return rc
 	}
 	r.HeadersOut.Status = ret.status
-	text, constant := ret.text.Constant()
-	var body []byte
-	if !constant {
-		body = ret.text.AppendTo(r, nil)
+	body := ret.constant
+	if body == nil {
+		body = ret.text.AppendTo(r, r.parts.text[:0])
+		r.parts.text = body
 	}
 	switch ret.status {
 	case 301, 302, 303, 307, 308:
-		if !constant {
-			text = string(body)
-		}
-		r.HeadersOut.Location = text
+		r.HeadersOut.Location = string(body)
 		return ret.status
-	}
-	if constant {
-		body = append(r.parts.text[:0], text...)
-		r.parts.text = body
 	}
 	r.HeadersOut.ContentLengthN = int64(len(body))
 	r.SetContentType()
-	if r.SendHeader() != nil {
-		return Error
+	if err := r.SendHeader(); err != nil || r.HeaderOnly {
+		return sent(err)
 	}
-	if r.HeaderOnly {
-		return r.finished(nil)
-	}
-	return r.finished(r.Write(body))
+	return sent(r.output(Buf{Data: body, Last: true}))
 }

@@ -129,45 +129,46 @@ func (r *Request) sendFile(fd int, size int64) int {
 		return 412
 	case 304:
 		r.notModified()
-		if err := r.SendHeader(); err != nil {
-			return Error
-		}
-		return r.finished(nil)
+		return sent(r.SendHeader())
 	}
 	ranges, status := r.selectRanges(size)
 	if status == 416 {
 		return 416
 	}
-	if err := r.SendHeader(); err != nil {
-		return Error
+	if err := r.SendHeader(); err != nil || r.HeaderOnly {
+		return sent(err)
 	}
-	if r.HeaderOnly {
-		return r.finished(nil)
+	if ranges == nil {
+		return sent(r.output(Buf{File: fd, FileLen: size, Last: true}))
 	}
-	switch {
-	case ranges == nil:
-		return r.finished(r.SendFile(fd, 0, size))
-	case len(ranges.list) == 1:
+	if len(ranges.list) == 1 {
 		only := ranges.list[0]
-		return r.finished(r.SendFile(fd, only.start, only.end-only.start))
+		return sent(r.output(Buf{File: fd, Off: only.start, FileLen: only.end - only.start, Last: true}))
 	}
 	for _, part := range ranges.list {
-		if err := r.Write(ranges.partHeader(part, size)); err != nil {
+		if err := r.output(Buf{Data: ranges.partHeader(part, size)}); err != nil {
 			return Error
 		}
-		if err := r.SendFile(fd, part.start, part.end-part.start); err != nil {
+		if err := r.output(Buf{File: fd, Off: part.start, FileLen: part.end - part.start}); err != nil {
 			return Error
 		}
 	}
-	return r.finished(r.Write(ranges.end()))
+	return sent(r.output(Buf{Data: ranges.end(), Last: true}))
 }
 
-// finished ends the response unless sending has failed.
-func (r *Request) finished(err error) int {
+// sent is what a handler returns when its response has been sent, or could not be.
+func sent(err error) int {
 	if err != nil {
 		return Error
 	}
-	r.Finish()
+	return OK
+}
+
+// discardForHandler has the request's body thrown away; what it returns, unless OK, is for the handler to return.
+func (r *Request) discardForHandler() int {
+	if err := r.DiscardBody(); err != nil {
+		return StatusOf(err)
+	}
 	return OK
 }
 

@@ -23,9 +23,11 @@ var variablesModule = &conf.Module{
 	Name:       "http_variables",
 	Kind:       conf.HTTPKind,
 	CreateMain: func(*conf.Conf) any { return newVariables() },
-	Postconfiguration: func(cf *conf.Conf) error {
-		return variablesOf(cf).resolve()
-	},
+}
+
+// What follows refers to the module.
+func init() {
+	variablesModule.Postconfiguration = func(cf *conf.Conf) error { return variablesOf(cf).resolve() }
 }
 
 func newVariables() *Variables {

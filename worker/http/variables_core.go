@@ -158,7 +158,7 @@ var requestVariables = []Variable{
 		Doc: "seconds since the first byte of the request"},
 	{Name: "request_id", Get: requestIDVariable, Doc: "16 random bytes in hexadecimal"},
 	{Name: "request_completion", Get: text(func(r *Request) string {
-		if r.complete() {
+		if r.engine.ended && !r.Conn.errored {
 			return "OK"
 		}
 		return ""
