@@ -1,0 +1,112 @@
+package difftest
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"os/exec"
+	"regexp"
+	"testing"
+	"time"
+
+	"perilune/luart/vm"
+)
+
+var (
+	count = flag.Int("programs", 300, "how many random programs to compare")
+	first = flag.Uint64("seed", 1, "seed of the first program")
+)
+
+// peers are the implementations to compare with where they are installed.
+var peers = []struct {
+	name    string
+	dialect Dialect
+}{
+	{"luajit", Dialect{Goto: true}},
+	{"lua5.1", Dialect{}},
+}
+
+// ours runs a program on the machine.
+func ours(source string) string {
+	m := vm.New()
+	fn, err := m.Load([]byte(source), "=prog")
+	if err != nil {
+		return "load: " + err.Error()
+	}
+	results, err := m.NewThread().Call(fn.Value())
+	if err != nil {
+		return "error: " + err.Error()
+	}
+	s, _ := results[0].AsString()
+	return s
+}
+
+// theirs runs a program on another implementation.
+func theirs(t *testing.T, name, source string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, "-e", `
+local f, e = loadstring(io.read("*a"), "=prog")
+if not f then io.write("load: ", e) return end
+io.write(f())`)
+	cmd.Stdin = bytes.NewReader([]byte(source))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v: %s", name, err, out)
+	}
+	return string(out)
+}
+
+// Known and wanted differences in wording between PUC Lua and LuaJIT, whose
+// wording the machine follows.
+var wording = regexp.MustCompile(`(attempt to |bad argument|invalid |cannot |stack overflow|number expected|wrong number).*`)
+
+func normalize(peer, s string) string {
+	if peer == "luajit" {
+		return s
+	}
+	return wording.ReplaceAllString(s, "$1…")
+}
+
+func TestPrograms(t *testing.T) {
+	ran := false
+	for _, p := range peers {
+		if _, err := exec.LookPath(p.name); err != nil {
+			continue
+		}
+		ran = true
+		t.Run(p.name, func(t *testing.T) {
+			failed := 0
+			for seed := *first; seed < *first+uint64(*count); seed++ {
+				source := Program(seed, p.dialect)
+				got, want := normalize(p.name, ours(source)), normalize(p.name, theirs(t, p.name, source))
+				if got != want {
+					t.Errorf("seed %d: %s", seed, firstDifference(got, want))
+					if failed++; failed == 10 {
+						t.Fatal("too many differences")
+					}
+				}
+			}
+		})
+	}
+	if !ran {
+		t.Skip("neither luajit nor lua5.1 is installed")
+	}
+}
+
+func firstDifference(got, want string) string {
+	g, w := bytes.Split([]byte(got), []byte("\n")), bytes.Split([]byte(want), []byte("\n"))
+	for i := range max(len(g), len(w)) {
+		var a, b []byte
+		if i < len(g) {
+			a = g[i]
+		}
+		if i < len(w) {
+			b = w[i]
+		}
+		if !bytes.Equal(a, b) {
+			return "got  " + string(a) + "\n\twant " + string(b)
+		}
+	}
+	return ""
+}
