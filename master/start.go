@@ -14,7 +14,7 @@ import (
 type Options struct {
 	Prefix   string // ends with a slash
 	ConfFile string
-	ErrorLog string // of -e, or the default; "" is standard error
+	ErrorLog string // of -e, or the default; may be "stderr"
 	Globals  string
 
 	Test, Dump, Quiet bool
@@ -28,22 +28,33 @@ type Options struct {
 
 // SingleHost is what a process without workers needs of this package.
 type SingleHost struct {
-	Cycle *conf.Cycle // with its sockets' descriptors
-	Log   *logging.Log
-
+	First *SingleCycle
 	// Started is called when init_by_lua has run: it finishes the start of the process.
 	Started func() error
-	// Reload reads the configuration again. commit makes the new one the one in force, cancel gives it up.
-	Reload func() (cycle *conf.Cycle, log *logging.Log, commit, cancel func(), err error)
-	// Reopen opens the log files anew.
-	Reopen func()
-	// Closing closes the listen sockets of the master's part, Finish ends the process' work.
-	Closing, Finish func()
+	// Reload reads the configuration again; what goes wrong is logged.
+	Reload func() (*SingleCycle, error)
+	Reopen  func() // opens the log files anew
+	Closing func() // closes the listen sockets
+	Finish  func() // is the last to be called
+}
+
+// SingleCycle is one configuration of a process without workers.
+type SingleCycle struct {
+	Cycle *conf.Cycle // with its sockets' descriptors
+	Log   *logging.Log
+	// Commit makes a reloaded configuration the one in force, once the one before accepts no more; Cancel gives it up.
+	Commit, Cancel func()
+	// Release closes the log files.
+	Release func()
 }
 
 // Start does what the command line asks for and returns the exit code.
 func Start(o *Options) int {
-	log := logging.Init(o.Prefix, o.ErrorLog)
+	file := o.ErrorLog
+	if file == "stderr" {
+		file = ""
+	}
+	log := logging.Init(o.Prefix, file)
 	log.SetConsole(true)
 	s := &system{opts: o, initLog: log, console: true, report: func() {}}
 	child := daemonStatus()
@@ -97,22 +108,28 @@ func (s *system) serve(cycle *conf.Cycle) int {
 
 // single runs the process without workers.
 func (s *system) single(g *generation) int {
-	g.sockets.fill(g.cycle.Listening)
 	cur := g
+	host := func(g *generation) *SingleCycle {
+		g.sockets.fill(g.cycle.Listening)
+		return &SingleCycle{
+			Cycle: g.cycle, Log: g.log,
+			Commit: func() {
+				s.changed(cur, g)
+				cur = g
+			},
+			Cancel:  func() { s.discard(g) },
+			Release: g.cycle.Files.CloseAll,
+		}
+	}
 	return s.opts.Single(&SingleHost{
-		Cycle: g.cycle, Log: g.log,
+		First:   host(g),
 		Started: func() error { return s.begun(g) },
-		Reload: func() (*conf.Cycle, *logging.Log, func(), func(), error) {
+		Reload: func() (*SingleCycle, error) {
 			next, err := s.load(cur)
 			if err != nil {
-				return nil, nil, nil, nil, err
+				return nil, err
 			}
-			next.sockets.fill(next.cycle.Listening)
-			commit := func() {
-				s.changed(cur, next)
-				cur = next
-			}
-			return next.cycle, next.log, commit, func() { s.discard(next) }, nil
+			return host(next), nil
 		},
 		Reopen:  func() { s.reopen(cur) },
 		Closing: func() { s.closing(cur) },
