@@ -194,24 +194,14 @@ func (s *server) writeConf(c config) {
 // command returns the binary with the prefix and further arguments.
 func (s *server) command(args ...string) *exec.Cmd {
 	all := []string{"-p", s.dir + "/", "-c", "conf/nginx.conf", "-e", "logs/error.log"}
-	globals := ""
 	if againstReal {
-		globals = realModules
+		globals := realModules
 		if os.Getuid() == 0 {
 			globals += "user root;"
 		}
-	}
-	for i := 0; i < len(args); i++ {
-		if args[i] == "-g" {
-			globals += args[i+1]
-			i++
-			continue
-		}
-		all = append(all, args[i])
-	}
-	if globals != "" {
 		all = append(all, "-g", globals)
 	}
+	all = append(all, args...)
 	cmd := exec.Command(binary, all...)
 	cmd.Dir = s.dir
 	return cmd
