@@ -1,7 +1,5 @@
 package http
 
-import "perilune/conf"
-
 // requestParts is what variables and static files keep of a request. The engine calls reset before it uses a Request again.
 type requestParts struct {
 	captures  Captures // of the last regular expression; LocationTree.Find and ServerNames.Find fill it
@@ -16,7 +14,3 @@ func (p *requestParts) reset() {
 	p.hasID = false
 	p.pipelined = false
 }
-
-func mainConfOf(cf *conf.Conf) *MainConf { return cf.Ctx.Main[CoreModule.Index].(*MainConf) }
-
-func locConfOf(cf *conf.Conf) *LocConf { return cf.Ctx.Loc[CoreModule.Index].(*LocConf) }

@@ -17,17 +17,16 @@ type Variables struct {
 	scratch  []byte         // holds the last value that Request.Variable returned
 }
 
-// variablesModule owns the table. It must be the last of the HTTP modules, so that all variables are there when it
-// looks for unknown ones.
+// variablesModule owns the table.
 var variablesModule = &conf.Module{
 	Name:       "http_variables",
 	Kind:       conf.HTTPKind,
 	CreateMain: func(*conf.Conf) any { return newVariables() },
 }
 
-// What follows refers to the module.
-func init() {
-	variablesModule.Postconfiguration = func(cf *conf.Conf) error { return variablesOf(cf).resolve() }
+// resolveVariables looks for unknown variables when the whole http block has been parsed, and all modules have added theirs.
+func resolveVariables(http *conf.Ctx) error {
+	return http.Main[variablesModule.Index].(*Variables).resolve()
 }
 
 func newVariables() *Variables {
