@@ -32,7 +32,7 @@ type SingleHost struct {
 	// Started is called when init_by_lua has run: it finishes the start of the process.
 	Started func() error
 	// Reload reads the configuration again; what goes wrong is logged.
-	Reload func() (*SingleCycle, error)
+	Reload  func() (*SingleCycle, error)
 	Reopen  func() // opens the log files anew
 	Closing func() // closes the listen sockets
 	Finish  func() // is the last to be called
