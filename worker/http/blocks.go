@@ -22,7 +22,12 @@ func setHTTP(cf *conf.Conf, _ any) error {
 	if err := resolveVariables(cf.Cycle.HTTP); err != nil {
 		return err
 	}
-	main := cf.Cycle.HTTP.Main[CoreModule.Index].(*MainConf)
+	http := cf.Cycle.HTTP
+	// Again, for what modules behind variablesModule have asked for.
+	if err := http.Main[variablesModule.Index].(*Variables).resolve(); err != nil {
+		return err
+	}
+	main := http.Main[CoreModule.Index].(*MainConf)
 	main.buildPhases()
 	main.buildFilters()
 	return main.buildListening(cf)

@@ -11,9 +11,11 @@ import (
 type MainConf struct {
 	Servers []*SrvConf
 
-	ports    []*port
-	handlers [phases][]Handler
-	engine   []phaseStep
+	ports         []*port
+	handlers      [phases][]Handler
+	engine        []phaseStep
+	serverRewrite int // where in engine an internal redirect starts
+	rewrite       int // where a named location starts
 
 	headerFilters []func(next HeaderFilter) HeaderFilter
 	bodyFilters   []func(next BodyFilter) BodyFilter
@@ -37,12 +39,23 @@ func (m *MainConf) AddBodyFilter(wrap func(next BodyFilter) BodyFilter) {
 	m.bodyFilters = append(m.bodyFilters, wrap)
 }
 
+// buildFilters links the filters.
+func (m *MainConf) buildFilters() {
+	m.headerFilter, m.bodyFilter = headerFilter, writeFilter
+	for _, wrap := range m.headerFilters {
+		m.headerFilter = wrap(m.headerFilter)
+	}
+	for _, wrap := range m.bodyFilters {
+		m.bodyFilter = wrap(m.bodyFilter)
+	}
+}
+
 // SrvConf is the core module's struct of a server block.
 type SrvConf struct {
 	Ctx   *conf.Ctx // of the server block
 	Loc   *LocConf  // of the server block itself
-	Name  string    // $server_name: the first of Names as written
-	Names []string  // as written in server_name
+	Name  string    // $server_name: the first name, without a leading dot
+	Names []ServerName
 
 	ClientHeaderTimeout      conf.Setting[time.Duration]
 	ClientHeaderBufferSize   conf.Setting[int64]
@@ -51,9 +64,9 @@ type SrvConf struct {
 	MergeSlashes             conf.Setting[bool]
 	UnderscoresInHeaders     conf.Setting[bool]
 
-	listens bool // has a listen directive
-	file    string
-	line    int
+	listens   bool // has a listen directive
+	captures  bool // a name is a regular expression with groups
+	locations *LocationTree[*LocConf]
 }
 
 // LocConf is the core module's struct of a location block, or of the server or
@@ -63,14 +76,19 @@ type LocConf struct {
 	Ctx     *conf.Ctx // of this block
 	Handler Handler   // the content handler that a module's directive has set
 	Log     *logging.Log
+	Kind    LocationKind
+	Regex   *BoundRegex
+	Named   bool
+	// AutoRedirect, set by directives that pass requests on, has /x answered
+	// with a redirect to the location /x/.
+	AutoRedirect bool
 
-	Exact, Named, NoRegex, Noname bool
-	AutoRedirect                  bool // /x is redirected to /x/
-
+	ErrorLogs                conf.Setting[[]logging.Directive]
 	Internal                 conf.Setting[bool]
 	ClientMaxBodySize        conf.Setting[int64]
 	ClientBodyBufferSize     conf.Setting[int64]
 	ClientBodyTimeout        conf.Setting[time.Duration]
+	ClientBodyTempPath       conf.Setting[TempPath]
 	ClientBodyInFileOnly     conf.Setting[BodyFileMode]
 	ClientBodyInSingleBuffer conf.Setting[bool]
 	SendTimeout              conf.Setting[time.Duration]
@@ -80,11 +98,13 @@ type LocConf struct {
 	KeepaliveMinTimeout      conf.Setting[time.Duration]
 	KeepaliveTime            conf.Setting[time.Duration]
 	KeepaliveRequests        conf.Setting[int]
+	KeepaliveDisable         conf.Setting[uint]
 	LingeringClose           conf.Setting[LingeringMode]
 	LingeringTime            conf.Setting[time.Duration]
 	LingeringTimeout         conf.Setting[time.Duration]
 	ResetTimedoutConnection  conf.Setting[bool]
-	TCPNodelay, TCPNopush    conf.Setting[bool]
+	TCPNodelay               conf.Setting[bool]
+	TCPNopush                conf.Setting[bool]
 	Sendfile                 conf.Setting[bool]
 	AbsoluteRedirect         conf.Setting[bool]
 	ServerNameInRedirect     conf.Setting[bool]
@@ -93,6 +113,8 @@ type LocConf struct {
 	ServerTokens             conf.Setting[TokensMode]
 	ChunkedTransferEncoding  conf.Setting[bool]
 	DefaultType              conf.Setting[string]
+
+	locations []Location[*LocConf] // nested, or of a server, as they were parsed
 }
 
 // LingeringMode is the value of lingering_close.
@@ -124,3 +146,33 @@ const (
 	BodyFileOn
 	BodyFileClean
 )
+
+// The values of keepalive_disable.
+const (
+	disableNone uint = 1 << iota
+	disableMSIE6
+	disableSafari
+)
+
+// TempPath is a directory for temporary files, with how many digits of a
+// file's name make the names of the directories below it.
+type TempPath struct {
+	Dir    string
+	Levels []int
+}
+
+// mainConfOf is the core module's struct of the http block being parsed.
+func mainConfOf(cf *conf.Conf) *MainConf { return cf.Ctx.Main[CoreModule.Index].(*MainConf) }
+
+func srvConfOf(cf *conf.Conf) *SrvConf { return cf.Ctx.Srv[CoreModule.Index].(*SrvConf) }
+
+// locConfOf is the core module's struct of the block being parsed.
+func locConfOf(cf *conf.Conf) *LocConf { return cf.Ctx.Loc[CoreModule.Index].(*LocConf) }
+
+// MainConfOf returns the struct through which the module of another package
+// adds phase handlers and filters.
+func MainConfOf(cf *conf.Conf) *MainConf { return mainConfOf(cf) }
+
+// LocConfOf returns the struct in which the module of another package sets a
+// location's content handler.
+func LocConfOf(cf *conf.Conf) *LocConf { return locConfOf(cf) }

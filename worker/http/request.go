@@ -1,11 +1,9 @@
 package http
 
 import (
-	"net"
 	"strings"
 	"time"
 
-	"perilune/conf"
 	"perilune/worker/loop"
 )
 
@@ -139,6 +137,15 @@ func (h *HeadersOut) Get(name string) int {
 	return -1
 }
 
+// Del removes the headers with that name.
+func (h *HeadersOut) Del(name string) {
+	for i := range h.List {
+		if strings.EqualFold(h.List[i].Name, name) {
+			h.List[i].Name = ""
+		}
+	}
+}
+
 // Add appends a header.
 func (h *HeadersOut) Add(name, value string) {
 	h.List = append(h.List, OutHeader{name, value})
@@ -191,6 +198,9 @@ type Request struct {
 	engine requestState
 	body   requestBody
 	out    output
+	parts  requestParts
+
+	cleanups []func()
 }
 
 // Handler types of the two filter chains. Each filter calls the next.
@@ -208,23 +218,6 @@ type Buf struct {
 	FileLen int64
 	Flush   bool // send what is held back
 	Last    bool // the end of the response
-}
-
-// Conn is a client connection.
-type Conn struct {
-	FD       loop.FD
-	Number   uint64 // as in the error log: *N
-	Requests int    // requests so far, this one included ($connection_requests)
-	Start    time.Time
-	Server   *Server
-
-	Remote     string // address without the port; "unix:" for unix sockets
-	RemotePort int
-	Binary     []byte // address in network byte order ($binary_remote_addr)
-	Listening  *conf.Listening
-	local      net.Addr // of a wildcard listener, asked for once
-
-	connState
 }
 
 // Loop returns the loop that the request runs in.

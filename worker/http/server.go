@@ -1,10 +1,32 @@
+// Package http is the HTTP engine of a worker: connections, requests and their
+// phases, output, and the directives that govern them; and the parts that the
+// engine is made of: parsers, server names, locations, variables, logs of
+// requests, static files.
+//
+// It owns the sockets of clients. Everything in it belongs to the holder of the
+// loop's baton. It never parses nginx.conf by itself, starts no process, and
+// knows nothing of Lua: other modules hook into it by phase handlers, filters,
+// content handlers and variables.
 package http
 
 import (
+	"fmt"
+
 	"perilune/conf"
 	"perilune/logging"
 	"perilune/worker/loop"
 )
+
+// Stats are the counters of a server.
+type Stats struct {
+	Accepted uint64 // connections accepted
+	Handled  uint64 // of these, not closed at once for want of resources
+	Requests uint64 // requests begun
+	Active   int    // client connections open
+	Reading  int    // of these, in the header of a request
+	Writing  int    // of these, with a request in work
+	Waiting  int    // of these, without a request
+}
 
 // Server is the HTTP engine of a worker.
 type Server struct {
@@ -12,7 +34,76 @@ type Server struct {
 	cycle *conf.Cycle
 	log   *logging.Log
 	main  *MainConf
+
+	listeners []*listener
+	slot      int  // of this worker, for sockets with reuseport
+	workers   int  // processes that share the listen sockets
+	started   bool // Start has been called and StopAccepting has not
+	draining  bool
+
+	maxConns    int // worker_connections
+	used        int // of them, listen sockets and IPC included
+	multiAccept bool
+	paused      loop.Timer // accepting resumes when it fires
+	warned      int64      // second of the last complaint about worker_connections
+
+	number   uint64 // of the last connection, in the error log
+	idle     connList
+	active   int
+	writing  int
+	reading  int
+	accepted uint64
+	handled  uint64
+	requests uint64
+
+	tempNumber uint64 // of the last temporary file
+
+	onDrained func()
+
+	freeConns    []*Conn
+	freeRequests []*Request
+	buffers      bufferPool
 }
+
+// NewServer makes the engine for a configuration. The listen sockets'
+// descriptors must be in the cycle's Listening by the time of Start.
+func NewServer(l *loop.Loop, cycle *conf.Cycle, log *logging.Log) (*Server, error) {
+	s := &Server{loop: l, cycle: cycle, log: log, workers: 1}
+	s.maxConns = cycle.EventsConf().WorkerConnections.V
+	s.multiAccept = cycle.EventsConf().MultiAccept.V
+	s.paused.Init(s.resumeAccepting)
+	if cycle.HTTP == nil {
+		s.main = &MainConf{}
+		return s, nil
+	}
+	s.main = cycle.HTTP.Main[CoreModule.Index].(*MainConf)
+	if err := s.openLogs(cycle.HTTP); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// openLogs makes the error logs of the servers and locations.
+func (s *Server) openLogs(ctx *conf.Ctx) error {
+	lc := ctx.Loc[CoreModule.Index].(*LocConf)
+	lc.Log = s.log
+	if len(lc.ErrorLogs.V) > 0 {
+		lc.Log = s.log.Sibling()
+		for _, d := range lc.ErrorLogs.V {
+			lc.Log.AddDirective(s.cycle.Files, d)
+		}
+	}
+	for _, child := range ctx.Children {
+		if err := s.openLogs(child); err != nil {
+			return fmt.Errorf("error_log: %w", err)
+		}
+	}
+	return nil
+}
+
+// SetSlot says which of the workers this is, and how many there are: with
+// reuseport the socket of its slot is the worker's own.
+func (s *Server) SetSlot(slot, workers int) { s.slot, s.workers = slot, workers }
 
 // Loop returns the loop that the server runs in.
 func (s *Server) Loop() *loop.Loop { return s.loop }
@@ -20,9 +111,162 @@ func (s *Server) Loop() *loop.Loop { return s.loop }
 // Cycle returns the configuration that the server runs with.
 func (s *Server) Cycle() *conf.Cycle { return s.cycle }
 
-type connState struct{}
-type requestState struct{}
-type requestBody struct{}
-type output struct{}
-type phaseStep struct{}
-type port struct{}
+// ErrorLog returns the error log of the process.
+func (s *Server) ErrorLog() *logging.Log { return s.log }
+
+// Active returns the number of client connections.
+func (s *Server) Active() int { return s.active }
+
+// Draining reports whether StopAccepting has been called.
+func (s *Server) Draining() bool { return s.draining }
+
+// Stats returns the counters.
+func (s *Server) Stats() Stats {
+	return Stats{
+		Accepted: s.accepted,
+		Handled:  s.handled,
+		Requests: s.requests,
+		Active:   s.active,
+		Reading:  s.reading,
+		Writing:  s.writing,
+		Waiting:  s.active - s.reading - s.writing,
+	}
+}
+
+// Reserve takes one of the worker_connections, for a connection to an upstream
+// or the like; idle client connections make room if need be. It logs and
+// reports false if there is none left. Release gives it back.
+func (s *Server) Reserve() bool {
+	free := s.maxConns - s.used
+	if free <= s.maxConns/16 && s.idle.n > 0 {
+		s.reuseIdle()
+	}
+	if s.used >= s.maxConns {
+		s.log.Logf(logging.Alert, 0, "%d worker_connections are not enough", s.maxConns)
+		return false
+	}
+	s.used++
+	return true
+}
+
+// Release gives back what Reserve took.
+func (s *Server) Release() { s.used-- }
+
+// reuseIdle closes the connections that have been idle longest.
+func (s *Server) reuseIdle() {
+	if now := s.loop.Now().Unix(); now != s.warned {
+		s.warned = now
+		s.log.Logf(logging.Warn, 0, "%d worker_connections are not enough, reusing connections", s.maxConns)
+	}
+	for n := max(1, min(32, s.idle.n/8)); n > 0 && s.idle.first != nil; n-- {
+		s.idle.first.closeIdle()
+	}
+}
+
+// CloseIdle closes the connections that have no request: those in keep-alive
+// and those that have not sent a byte. With keepalive_min_timeout a connection
+// in keep-alive is kept for that long.
+func (s *Server) CloseIdle() {
+	for c := s.idle.first; c != nil; {
+		next := c.idleNext
+		if !c.keepsMinimum() {
+			c.closeIdle()
+		}
+		c = next
+	}
+}
+
+// OnDrained sets the function to call, with the baton, once StopAccepting has
+// been called and the last connection is gone; at once if that is so already.
+func (s *Server) OnDrained(f func()) {
+	s.onDrained = f
+	s.checkDrained()
+}
+
+func (s *Server) checkDrained() {
+	if s.draining && s.active == 0 && s.onDrained != nil {
+		f := s.onDrained
+		s.onDrained = nil
+		s.loop.Defer(f)
+	}
+}
+
+// bufferPool keeps buffers of the few sizes that a configuration asks for.
+type bufferPool struct {
+	sizes []sizedBuffers
+}
+
+type sizedBuffers struct {
+	size int
+	free [][]byte
+}
+
+// maxFreeBuffers bounds what a burst of connections leaves behind.
+const maxFreeBuffers = 128
+
+func (p *bufferPool) get(size int) []byte {
+	for i := range p.sizes {
+		s := &p.sizes[i]
+		if s.size != size {
+			continue
+		}
+		if n := len(s.free); n > 0 {
+			b := s.free[n-1]
+			s.free[n-1] = nil
+			s.free = s.free[:n-1]
+			return b
+		}
+		return make([]byte, size)
+	}
+	p.sizes = append(p.sizes, sizedBuffers{size: size})
+	return make([]byte, size)
+}
+
+func (p *bufferPool) put(b []byte) {
+	for i := range p.sizes {
+		s := &p.sizes[i]
+		if s.size == len(b) {
+			if len(s.free) < maxFreeBuffers {
+				s.free = append(s.free, b)
+			}
+			return
+		}
+	}
+}
+
+// connList is the list of idle connections, the longest idle first.
+type connList struct {
+	first, last *Conn
+	n           int
+}
+
+func (q *connList) push(c *Conn) {
+	c.isIdle = true
+	c.idlePrev, c.idleNext = q.last, nil
+	if q.last == nil {
+		q.first = c
+	} else {
+		q.last.idleNext = c
+	}
+	q.last = c
+	q.n++
+}
+
+func (q *connList) remove(c *Conn) {
+	if !c.isIdle {
+		return
+	}
+	c.isIdle = false
+	if c.idlePrev == nil {
+		q.first = c.idleNext
+	} else {
+		c.idlePrev.idleNext = c.idleNext
+	}
+	if c.idleNext == nil {
+		q.last = c.idlePrev
+	} else {
+		c.idleNext.idlePrev = c.idlePrev
+	}
+	c.idlePrev, c.idleNext = nil, nil
+	q.n--
+}
