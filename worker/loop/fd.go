@@ -174,6 +174,12 @@ func (f *FD) Read(b []byte) (int, error) {
 	n, errno := rawRead(f.Sysfd, b)
 	switch errno {
 	case 0:
+		// A short read has emptied the socket, which saves the next one that
+		// would say so: what comes later gives a new edge. The end of the
+		// input is no later byte, it may have come with the last ones.
+		if n < len(b) && !f.HUP {
+			f.Readable = false
+		}
 		return n, nil
 	case unix.EAGAIN:
 		f.Readable = false
