@@ -188,6 +188,7 @@ func (r *Request) specialResponse(status int) int {
 	h.Del("ETag")
 	h.Del("Content-Length")
 	h.Del("Last-Modified")
+	h.LengthListed, h.ModifiedListed = false, false
 	if err := r.SendHeader(); err != nil {
 		return Error
 	}

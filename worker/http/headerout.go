@@ -163,12 +163,12 @@ func (r *Request) appendCommon(b []byte) []byte {
 		}
 		b = append(b, "\r\n"...)
 	}
-	if h.ContentLengthN >= 0 {
+	if h.ContentLengthN >= 0 && !h.LengthListed {
 		b = append(b, "Content-Length: "...)
 		b = strconv.AppendInt(b, h.ContentLengthN, 10)
 		b = append(b, "\r\n"...)
 	}
-	if h.LastModified != -1 {
+	if h.LastModified != -1 && !h.ModifiedListed {
 		b = append(b, "Last-Modified: "...)
 		b = time.Unix(h.LastModified, 0).UTC().AppendFormat(b, "Mon, 02 Jan 2006 15:04:05 GMT")
 		b = append(b, "\r\n"...)

@@ -122,6 +122,9 @@ type HeadersOut struct {
 	ContentLengthN int64 // -1: not known
 	LastModified   int64 // seconds since the epoch, -1: none
 	Location       string
+
+	// List has a Content-Length, a Last-Modified: it is sent from there.
+	LengthListed, ModifiedListed bool
 }
 
 // Suppress as the value of HeadersOut.Server or .Date leaves the header out.

@@ -1,0 +1,32 @@
+package http
+
+import "golang.org/x/sys/unix"
+
+// What modules that run programs of the user need of a request besides.
+
+// Variable returns the value of a variable, named in any case. It holds until the
+// next call.
+func (r *Request) Variable(name string) ([]byte, bool) { return r.variable(name) }
+
+// Capture returns what group n of the last regular expression has matched.
+func (r *Request) Capture(n int) ([]byte, bool) { return r.parts.captures.Group(n) }
+
+// BodyDiscarded reports whether the request's body is being thrown away.
+func (r *Request) BodyDiscarded() bool { return r.Main.engine.discarding }
+
+// TimedOut reports whether the client has taken too long.
+func (r *Request) TimedOut() bool { return r.Conn.timedout }
+
+// SetBody replaces the body that ReadBody has read.
+func (r *Request) SetBody(data []byte) {
+	b := &r.Main.body
+	if b.file != 0 {
+		_ = unix.Close(b.file - 1)
+		if !b.keep {
+			_ = unix.Unlink(b.path)
+		}
+		b.file, b.path = 0, ""
+	}
+	b.mem = append([]byte(nil), data...)
+	b.size = int64(len(data))
+}
