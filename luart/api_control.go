@@ -1,0 +1,203 @@
+package luart
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"perilune/luart/vm"
+)
+
+// errExit unwinds the Lua code of a request that called ngx.exit, ngx.redirect or
+// ngx.exec; what it asked for is in the context.
+var errExit = errors.New("exit")
+
+func controlAPI() []Function {
+	const exit = phasesResponse | PhaseTimer | PhaseHeaderFilter | PhaseBalancer
+	return []Function{
+		{Name: "ngx.exit", Args: "(status)", Phases: exit, fn: ngxExit, noRequest: errNoRequest,
+			Doc: "ends the request with a status (from 200 on), or only the phase (ngx.OK, ngx.ERROR, ngx.DECLINED)"},
+		{Name: "ngx.redirect", Args: "(uri, status?)", Phases: phasesResponse, fn: ngxRedirect,
+			Doc: "answers with a redirect, 302 unless another status is given"},
+		{Name: "ngx.exec", Args: "(uri, args?)", Phases: phasesResponse, fn: ngxExec,
+			Doc: "goes on with another location, as an internal redirect"},
+		{Name: "ngx.on_abort", Args: "(callback)", Phases: phasesResponse, fn: ngxOnAbort,
+			Doc: "is refused: lua_check_client_abort cannot be switched on yet"},
+		{Name: "ngx.sleep", Args: "(seconds)", Phases: phasesYieldable, fn: ngxSleep, noRequest: errNoRequest,
+			Doc: "lets the request wait while others go on"},
+		{Name: "ngx.get_phase", Args: "()", Phases: phasesAny, fn: ngxGetPhase, Doc: "returns the name of the current phase"},
+	}
+}
+
+func ngxExit(t *vm.Thread, c *Ctx) int {
+	n, ok := t.Arg(1).AsNumber()
+	if !ok {
+		return raise(t, "bad argument #1 to 'exit' (cannot convert '%s' to 'int')", t.Arg(1).TypeName())
+	}
+	status := int(n)
+	if status == Again || status == Done {
+		return raise(t, "bad argument to 'ngx.exit': does not accept NGX_AGAIN or NGX_DONE")
+	}
+	if c.sent() && status >= statusSpecial && status != statusRequestTimeout &&
+		status != statusClientClosed && status != statusClose {
+		if st := c.req.Status(); status != st {
+			logText(c.req, LevelError, fmt.Sprintf("attempt to set status %d via ngx.exit after sending out the response status %d", status, st))
+		}
+		status = statusOK
+	}
+	c.exitCode, c.exited = status, true
+	if c.phase&(PhaseHeaderFilter|PhaseBalancer) != 0 {
+		return 0
+	}
+	return t.Abort(errExit)
+}
+
+// unsafeURISet is what may not be in the URI of a redirect.
+var unsafeURISet = set("\x7f", 0, 8, 10, 31)
+
+func ngxRedirect(t *vm.Thread, c *Ctx) int {
+	n := t.NArgs()
+	if n != 1 && n != 2 {
+		return raise(t, "expecting one or two arguments")
+	}
+	uri := t.CheckString(1)
+	status := 302
+	if n == 2 {
+		status = int(t.CheckNumber(2))
+		switch status {
+		case 301, 302, 303, 307, 308:
+		default:
+			return raise(t, "only ngx.HTTP_MOVED_TEMPORARILY, ngx.HTTP_MOVED_PERMANENTLY, "+
+				"ngx.HTTP_PERMANENT_REDIRECT, ngx.HTTP_SEE_OTHER, and ngx.HTTP_TEMPORARY_REDIRECT are allowed")
+		}
+	}
+	if c.sent() {
+		return raise(t, "attempt to call ngx.redirect after sending out the headers")
+	}
+	for i := 0; i < len(uri); i++ {
+		if unsafeURISet.has(uri[i]) {
+			return raise(t, "unsafe byte \"0x%02x\" in redirect uri \"%s\"", uri[i], escapeForLog(uri))
+		}
+	}
+	c.req.SetRedirect(status, uri)
+	c.exitCode, c.exited = status, true
+	return t.Abort(errExit)
+}
+
+// escapeForLog makes a string fit for a message.
+func escapeForLog(s string) string {
+	const hex = "0123456789ABCDEF"
+	var buf []byte
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < 32 || c >= 127 || c == '"' || c == '\\' {
+			buf = append(buf, '\\', 'x', hex[c>>4], hex[c&15])
+		} else {
+			buf = append(buf, c)
+		}
+	}
+	return string(buf)
+}
+
+func ngxExec(t *vm.Thread, c *Ctx) int {
+	n := t.NArgs()
+	if n != 1 && n != 2 {
+		return raise(t, "expecting one or two arguments, but got %d", n)
+	}
+	uri := t.CheckString(1)
+	if uri == "" {
+		return raise(t, "The uri argument is empty")
+	}
+	path, args, ok := c.req.CheckURI(uri)
+	if !ok {
+		return raise(t, "unsafe uri")
+	}
+	if n == 2 {
+		v := t.Arg(2)
+		user := ""
+		switch v.Type() {
+		case vm.TypeNumber, vm.TypeString:
+			user, _ = v.ToStringCoerced()
+		case vm.TypeTable:
+			tab, _ := v.AsTable()
+			user = string(appendArgs(t, nil, tab))
+		case vm.TypeNil:
+		default:
+			return argError(t, 2, "string, number, or table expected, but got "+v.TypeName())
+		}
+		switch {
+		case user == "":
+		case args == "":
+			args = user
+		default:
+			args += "&" + user
+		}
+	}
+	if c.sent() {
+		return raise(t, "attempt to call ngx.exec after sending out response headers")
+	}
+	c.execURI, c.execArgs = path, args
+	return t.Abort(errExit)
+}
+
+func ngxOnAbort(t *vm.Thread, c *Ctx) int {
+	return fail(t, "lua_check_client_abort is off")
+}
+
+func ngxSleep(t *vm.Thread, c *Ctx) int {
+	if n := t.NArgs(); n != 1 {
+		return raise(t, "attempt to pass %d arguments, but accepted 1", n)
+	}
+	ms := int64(t.CheckNumber(1) * 1000)
+	if ms < 0 {
+		return raise(t, "invalid sleep duration \"%d\"", ms)
+	}
+	err := c.rt.cfg.Loop.Sleep(time.Duration(ms) * time.Millisecond)
+	c.rt.resumed()
+	if err != nil {
+		c.exitCode, c.exited = Error, true
+		return t.Abort(errExit)
+	}
+	return 0
+}
+
+func ngxGetPhase(t *vm.Thread, c *Ctx) int {
+	p := PhaseInit
+	if c != nil {
+		p = c.phase
+	}
+	t.PushString(p.String())
+	return 1
+}
+
+// handleExit is what the phase's handler returns after ngx.exit or ngx.redirect.
+func (c *Ctx) handleExit() int {
+	if c.phase == PhaseTimer {
+		return c.exitCode
+	}
+	code := c.exitCode
+	hard := code == statusRequestTimeout || code == statusClientClosed || code == statusClose
+	if !c.sent() && c.req.Status() == 0 && code >= statusOK {
+		c.req.SetStatus(code)
+	}
+	if c.buffering && c.req.Status() != 0 && code != Error && !hard {
+		if rc := c.sendLast(); rc == Error || rc >= statusSpecial {
+			return rc
+		}
+		if code >= statusOK {
+			return statusOK
+		}
+		return code
+	}
+	if code == OK && c.enteredContent || code >= statusOK && code < statusSpecial && code != statusNoContent {
+		if rc := c.sendLast(); rc == Error || rc >= statusSpecial {
+			return rc
+		}
+	}
+	if c.sent() && code > OK && !hard {
+		if c.enteredContent {
+			return OK
+		}
+		return statusOK
+	}
+	return code
+}

@@ -1,0 +1,79 @@
+package luart
+
+import (
+	"encoding/base64"
+
+	"perilune/luart/vm"
+)
+
+func ngxEncodeBase64(t *vm.Thread, c *Ctx) int {
+	s := text(t, 1)
+	enc := base64.StdEncoding
+	if v := t.Arg(2); v.Truthy() {
+		if v.Type() != vm.TypeBoolean {
+			return raise(t, "bad no_padding: boolean expected, got %s", v.TypeName())
+		}
+		enc = base64.RawStdEncoding
+	}
+	rt := c.rt
+	buf := enc.AppendEncode(rt.scratch[:0], bytesOf(s))
+	t.PushBytes(buf)
+	rt.keepScratch(buf)
+	return 1
+}
+
+func ngxDecodeBase64(t *vm.Thread, c *Ctx) int {
+	s, ok := t.Arg(1).AsString()
+	if !ok {
+		return raise(t, "string argument only")
+	}
+	rt := c.rt
+	buf, ok := appendBase64Decoded(rt.scratch[:0], s)
+	if ok {
+		t.PushBytes(buf)
+	} else {
+		t.PushNil()
+	}
+	rt.keepScratch(buf)
+	return 1
+}
+
+var base64Digits = func() (d [256]byte) {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	for i := range d {
+		d[i] = 0xff
+	}
+	for i := 0; i < len(alphabet); i++ {
+		d[alphabet[i]] = byte(i)
+	}
+	return d
+}()
+
+// appendBase64Decoded decodes with nginx's rules: what follows the first "=" does
+// not count, padding may be left out, bits left over are dropped.
+func appendBase64Decoded(dst []byte, s string) ([]byte, bool) {
+	n := 0
+	for n < len(s) && s[n] != '=' {
+		if base64Digits[s[n]] == 0xff {
+			return dst, false
+		}
+		n++
+	}
+	if n%4 == 1 {
+		return dst, false
+	}
+	s = s[:n]
+	for len(s) > 3 {
+		a, b, c, d := base64Digits[s[0]], base64Digits[s[1]], base64Digits[s[2]], base64Digits[s[3]]
+		dst = append(dst, a<<2|b>>4, b<<4|c>>2, c<<6|d)
+		s = s[4:]
+	}
+	if len(s) > 1 {
+		a, b := base64Digits[s[0]], base64Digits[s[1]]
+		dst = append(dst, a<<2|b>>4)
+		if len(s) > 2 {
+			dst = append(dst, b<<4|base64Digits[s[2]]>>2)
+		}
+	}
+	return dst, true
+}

@@ -1,0 +1,189 @@
+package luart
+
+import (
+	"time"
+
+	"perilune/luart/vm"
+)
+
+// Settings are the settings of a location that the API looks at.
+type Settings struct {
+	HTTP10Buffering      bool          // lua_http10_buffering
+	UseDefaultType       bool          // lua_use_default_type
+	TransformUnderscores bool          // lua_transform_underscores_in_response_headers
+	CheckClientAbort     bool          // lua_check_client_abort
+	CPULimit             time.Duration // lua_cpu_limit, 0 for none
+}
+
+// Ctx is the state that Lua keeps for one request. The zero value, after Init, is
+// ready; it is used again for another request after Release.
+type Ctx struct {
+	rt       *Runtime
+	req      Request
+	settings *Settings
+	phase    Phase
+
+	eof            bool // the last buffer was sent
+	headerSent     bool // by this package, though the engine may have it still
+	headerOnly     bool
+	headersSet     bool // ngx.header was written to
+	mimeSet        bool // and the content type with it
+	buffering      bool // HTTP/1.0: the body is kept back to learn its length
+	seenBody       bool
+	enteredContent bool
+	exited         bool
+	exitCode       int
+	execURI        string
+	execArgs       string
+	out            []byte    // what buffering has kept back
+	table          *vm.Table // ngx.ctx
+}
+
+// Init ties the context to a request.
+func (c *Ctx) Init(rt *Runtime, req Request, settings *Settings) {
+	c.rt, c.req, c.settings = rt, req, settings
+}
+
+// SetSettings changes the settings, as when the location of the request changes.
+func (c *Ctx) SetSettings(settings *Settings) { c.settings = settings }
+
+// Runtime is the runtime that the context was tied to.
+func (c *Ctx) Runtime() *Runtime { return c.rt }
+
+// EOF says whether Lua code has finished the response.
+func (c *Ctx) EOF() bool { return c.eof }
+
+// Responded says whether the code of a phase before content has answered.
+func (c *Ctx) Responded() bool {
+	return c.req.HeaderSent() || c.req.Status() != 0 && len(c.out) > 0
+}
+
+// End ends an answer of a phase before content and returns what its handler is to
+// return.
+func (c *Ctx) End() int {
+	if !c.eof {
+		if rc := c.sendLast(); rc == Error || rc > OK {
+			return rc
+		}
+	}
+	return statusOK
+}
+
+// Release forgets the request, ngx.ctx included.
+func (c *Ctx) Release() {
+	out := c.out
+	if cap(out) > 64<<10 {
+		out = nil
+	}
+	*c = Ctx{out: out[:0]}
+}
+
+// reset makes the context ready for another phase of the same request.
+func (c *Ctx) reset() {
+	c.exited, c.exitCode = false, 0
+	c.execURI, c.execArgs = "", ""
+}
+
+func (c *Ctx) sent() bool { return c.headerSent || c.req.HeaderSent() }
+
+// sendHeader sends the header unless it was sent, or is kept back.
+func (c *Ctx) sendHeader() int {
+	if c.sent() {
+		return OK
+	}
+	if c.req.Status() == 0 {
+		c.req.SetStatus(statusOK)
+	}
+	if !c.mimeSet && c.settings.UseDefaultType {
+		c.req.SetDefaultContentType()
+	}
+	if !c.headersSet {
+		c.req.ClearContentLength()
+		c.req.ClearAcceptRanges()
+	}
+	if c.buffering {
+		return OK
+	}
+	rc := c.req.SendHeader()
+	c.headerSent = true
+	return rc
+}
+
+// begin is what comes before every piece of the body and before its end.
+func (c *Ctx) begin() int {
+	if c.req.MethodID() == 0x0004 {
+		c.headerOnly = true
+	}
+	if !c.headerSent && !c.buffering && c.settings.HTTP10Buffering && c.req.HTTPVersion() < 1001 &&
+		!c.req.HeaderSent() && !c.req.HasContentLength() {
+		c.buffering = true
+	}
+	return c.sendHeader()
+}
+
+// send writes a piece of the body.
+func (c *Ctx) send(p []byte) int {
+	if c.eof {
+		return OK
+	}
+	if rc := c.begin(); rc == Error || rc > OK {
+		return rc
+	}
+	if c.headerOnly || c.req.HeaderOnly() {
+		c.eof = true
+		if c.buffering {
+			return c.sendHTTP10Header()
+		}
+		return OK
+	}
+	if c.buffering {
+		c.out = append(c.out, p...)
+		return OK
+	}
+	return c.req.Write(p)
+}
+
+// sendLast ends the body.
+func (c *Ctx) sendLast() int {
+	if c.eof {
+		return OK
+	}
+	if rc := c.begin(); rc == Error || rc > OK {
+		return rc
+	}
+	c.eof = true
+	if c.headerOnly || c.req.HeaderOnly() {
+		if c.buffering {
+			return c.sendHTTP10Header()
+		}
+		return c.req.Finish()
+	}
+	if c.buffering {
+		if rc := c.sendHTTP10Header(); rc == Error || rc >= statusSpecial {
+			return rc
+		}
+		if len(c.out) > 0 {
+			rc := c.req.Write(c.out)
+			c.out = c.out[:0]
+			if rc == Error || rc >= statusSpecial {
+				return rc
+			}
+		}
+	}
+	if rc := c.req.Finish(); rc == Error || rc >= statusSpecial {
+		return rc
+	}
+	return OK
+}
+
+func (c *Ctx) sendHTTP10Header() int {
+	if c.sent() {
+		return OK
+	}
+	if !c.headerOnly && !c.req.HeaderOnly() && !c.req.HasContentLength() {
+		c.req.SetContentLength(int64(len(c.out)))
+	}
+	rc := c.req.SendHeader()
+	c.headerSent = true
+	return rc
+}

@@ -1,0 +1,141 @@
+package luart
+
+// byteSet is a set of bytes.
+type byteSet [8]uint32
+
+func (s *byteSet) has(c byte) bool { return s[c>>5]&(1<<(c&31)) != 0 }
+
+func (s *byteSet) add(chars string) {
+	for i := 0; i < len(chars); i++ {
+		s[chars[i]>>5] |= 1 << (chars[i] & 31)
+	}
+}
+
+func (s *byteSet) addRange(from, to int) {
+	for c := from; c <= to; c++ {
+		s[c>>5] |= 1 << (c & 31)
+	}
+}
+
+func set(chars string, ranges ...int) *byteSet {
+	s := new(byteSet)
+	s.add(chars)
+	for i := 0; i+1 < len(ranges); i += 2 {
+		s.addRange(ranges[i], ranges[i+1])
+	}
+	return s
+}
+
+// What is escaped, by the type argument of ngx.escape_uri; the two last ones are
+// for header names and values.
+const (
+	escapeURI = iota
+	escapeArgs
+	escapeURIComponent
+	escapeHTML
+	escapeRefresh
+	escapeMemcached
+	escapeMailAuth
+	escapeHeaderName
+	escapeHeaderValue
+)
+
+var escapeSets = [...]*byteSet{
+	escapeURI:          set(" #%?", 0, 31, 127, 255),
+	escapeArgs:         set(" #%+?", 0, 31, 127, 255),
+	escapeURIComponent: uriComponentSet(),
+	escapeHTML:         set(" #\"%'", 0, 31, 127, 255),
+	escapeRefresh:      set(" \"'", 0, 31, 127, 255),
+	escapeMemcached:    set(" %", 0, 31),
+	escapeMailAuth:     set(" %", 0, 31),
+	escapeHeaderName:   set(" \"(),/:;<=>?@[\\]{}", 0, 31, 127, 255),
+	escapeHeaderValue:  set("\x7f", 0, 8, 10, 31),
+}
+
+// queryStringSet is what ngx.req.set_uri_args escapes in a string.
+var queryStringSet = set(" \x7f", 0, 31)
+
+// uriComponentSet is everything but letters, digits and "-._~!*'()".
+func uriComponentSet() *byteSet {
+	s := set("", 0, 255)
+	for c := 0; c < 256; c++ {
+		switch {
+		case c >= '0' && c <= '9', c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z':
+		case c == '-', c == '.', c == '_', c == '~', c == '!', c == '*', c == '\'', c == '(', c == ')':
+		default:
+			continue
+		}
+		s[c>>5] &^= 1 << (c & 31)
+	}
+	return s
+}
+
+// countEscapes is the number of bytes of s that are to be escaped.
+func countEscapes(s string, set *byteSet) int {
+	n := 0
+	for i := 0; i < len(s); i++ {
+		if set.has(s[i]) {
+			n++
+		}
+	}
+	return n
+}
+
+// appendEscaped appends s with the bytes of the set as %XX.
+func appendEscaped(dst []byte, s string, set *byteSet) []byte {
+	const hex = "0123456789ABCDEF"
+	from := 0
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; set.has(c) {
+			dst = append(dst, s[from:i]...)
+			dst = append(dst, '%', hex[c>>4], hex[c&15])
+			from = i + 1
+		}
+	}
+	return append(dst, s[from:]...)
+}
+
+// escapeString is appendEscaped to a string, which is s itself when there is nothing to escape.
+func escapeString(s string, set *byteSet) string {
+	n := countEscapes(s, set)
+	if n == 0 {
+		return s
+	}
+	return string(appendEscaped(make([]byte, 0, len(s)+2*n), s, set))
+}
+
+// appendUnescaped appends s with %XX and + decoded. A % without two hexadecimal
+// digits stays.
+func appendUnescaped[T string | []byte](dst []byte, s T) []byte {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; c {
+		case '+':
+			dst = append(dst, ' ')
+		case '%':
+			if i+2 < len(s) {
+				hi, lo := unhex(s[i+1]), unhex(s[i+2])
+				if hi >= 0 && lo >= 0 {
+					dst = append(dst, byte(hi<<4|lo))
+					i += 2
+					continue
+				}
+			}
+			dst = append(dst, '%')
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+func unhex(c byte) int {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c >= 'a' && c <= 'f':
+		return int(c-'a') + 10
+	case c >= 'A' && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}

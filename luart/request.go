@@ -1,0 +1,136 @@
+package luart
+
+import (
+	"errors"
+	"time"
+)
+
+// Level is a level of the error log, in nginx's numbers: 0 is stderr, 8 is debug.
+type Level int
+
+// The levels of the error log.
+const (
+	LevelStderr Level = iota
+	LevelEmerg
+	LevelAlert
+	LevelCrit
+	LevelError
+	LevelWarn
+	LevelNotice
+	LevelInfo
+	LevelDebug
+)
+
+// Return codes of handlers, in nginx's numbers.
+const (
+	OK       = 0
+	Error    = -1
+	Again    = -2
+	Done     = -4
+	Declined = -5
+)
+
+// Errors of a wait, as the implementations of [Request] report them.
+var (
+	// ErrTimeout says that the client took too long.
+	ErrTimeout = errors.New("timeout")
+	// ErrClientAborted says that the client has gone.
+	ErrClientAborted = errors.New("client aborted")
+)
+
+// Errors of [Request.SetVariable].
+var (
+	ErrVariableNotChangeable = errors.New("not changeable")
+	ErrVariableNotAssignable = errors.New("cannot be assigned a value")
+	ErrVariableNotFound      = errors.New("not found for writing")
+)
+
+// Logger writes to an error log. The implementation of a request's logger adds
+// what nginx adds after the message (", client: …").
+type Logger interface {
+	LogEnabled(lv Level) bool
+	Log(lv Level, msg []byte)
+}
+
+// Loop is what the runtime needs of the worker's event loop.
+type Loop interface {
+	Now() time.Time // cached once a turn
+	UpdateTime()
+	// Sleep parks the goroutine; the baton goes to another one. An error says that the
+	// worker stops.
+	Sleep(d time.Duration) error
+}
+
+// Request is what the ngx API needs of a request and its response.
+//
+// Byte slices that are returned are views, valid until the next call; those that
+// are passed in are copied by the implementation when it keeps them. Strings
+// that are passed in may be kept.
+type Request interface {
+	Logger
+
+	MethodID() uint32 // nginx's bit of the method (ngx.HTTP_GET is 2, …), 0 or 1 of one that is unknown
+	MethodName() []byte
+	SetMethod(id uint32, name string)
+	HTTPVersion() int // 9, 1000, 1001, 2000, 3000
+	Args() []byte
+	SetArgs(args []byte)
+	Internal() bool
+	Subrequest() bool
+	StartTime() time.Time
+	KeepAlive() bool
+	// AppendRawHeader appends the request's header as it was received.
+	AppendRawHeader(dst []byte, withoutRequestLine bool) []byte
+
+	HeadersInLen() int
+	HeaderIn(i int) (name, value []byte)
+	// SetHeaderIn sets (override) or adds a header; an empty value removes it.
+	SetHeaderIn(name, value string, override bool) error
+
+	// ReadBody reads the whole body and parks meanwhile. The result is OK, Error
+	// or the status to finish the request with.
+	ReadBody() int
+	DiscardBody() error
+	BodyDiscarded() bool
+	BodyRead() bool
+	Body() []byte // nil when there is none or when it is in a file
+	BodyFile() string
+	SetBody(data []byte)
+
+	// Variable finds a variable by its name in lower case.
+	Variable(name string) (value []byte, found bool)
+	Capture(n int) (value []byte, found bool)
+	SetVariable(name, value string, unset bool) error
+
+	Status() int // of the response, 0 while there is none
+	SetStatus(status int)
+	HeaderSent() bool
+	HeaderOnly() bool
+	// SetHeaderOut sets (override) or adds a header of the response; an empty value
+	// removes it. mime reports whether it was the content type.
+	SetHeaderOut(name, value string, override bool) (mime bool, err error)
+	// HeaderOut returns the i-th value of the response's header of that name.
+	HeaderOut(name string, i int) (value []byte, found bool)
+	// EachHeaderOut calls f for every header of the response as it would be sent
+	// now: first for those that the engine makes itself.
+	EachHeaderOut(f func(name, value []byte, own bool) bool)
+	HasContentLength() bool
+	SetContentLength(n int64)
+	ClearContentLength()
+	ClearAcceptRanges()
+	SetDefaultContentType() // unless one is set already
+	// SetRedirect sets the status and the Location of a redirect.
+	SetRedirect(status int, location string)
+	// InternalRedirect does what ngx.exec asks for and returns what the phase's
+	// handler then returns.
+	InternalRedirect(uri, args string) int
+	// CheckURI says whether a URI may be given to InternalRedirect, and splits off its arguments.
+	CheckURI(uri string) (path, args string, ok bool)
+
+	// SendHeader, Write, Finish return OK, Again, Error or a status. Write takes the
+	// bytes over (by copying) before it returns, and may park under back-pressure.
+	SendHeader() int
+	Write(p []byte) int
+	Flush(wait bool) error
+	Finish() int
+}

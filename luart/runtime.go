@@ -1,0 +1,303 @@
+package luart
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"perilune/luart/vm"
+)
+
+// Worker is what Lua code may ask of its worker.
+type Worker interface {
+	PID() int
+	ID() int // -1 where there are no numbers
+	Count() int
+	Exiting() bool
+}
+
+// Config is what a runtime is made of.
+type Config struct {
+	Loop         Loop
+	Log          Logger // for code outside of requests
+	Worker       Worker
+	Prefix       string // with a slash at its end
+	PackagePath  string // lua_package_path, "" for the default
+	PackageCPath string // lua_package_cpath
+	NginxVersion int    // 1027004
+	Configure    string // the configure arguments of -V
+}
+
+// Runtime is the Lua of a worker: its virtual machine with the ngx API, the
+// compiled chunks, and threads for requests.
+type Runtime struct {
+	cfg     Config
+	vm      *vm.VM
+	threads []*vm.Thread
+	chunks  map[string]*vm.Function // by cache key
+
+	methods     map[uint32]vm.Value
+	headerNames map[string]vm.Value // lower-case names by names as received
+	dashedNames map[string]string
+	headersMeta *vm.Table
+	scratch     []byte // taken by whoever fills it
+	unescaped   []byte
+
+	initWorkerLog Logger
+	cpu           cpuLimit
+}
+
+// maxThreads is how many threads are kept for further requests.
+const maxThreads = 1024
+
+// New makes a runtime. The Lua code of init_by_lua has not run yet.
+func New(cfg Config) *Runtime {
+	rt := &Runtime{
+		cfg:         cfg,
+		vm:          vm.New(),
+		chunks:      make(map[string]*vm.Function),
+		methods:     make(map[uint32]vm.Value, len(methodNames)),
+		headerNames: make(map[string]vm.Value),
+		dashedNames: make(map[string]string),
+	}
+	rt.initWorkerLog = contextLogger{cfg.Log, ", context: init_worker_by_lua*"}
+	for id, name := range methodNames {
+		rt.methods[id] = vm.String(name)
+	}
+	rt.headersMeta = rt.vm.NewTable(0, 1)
+	rt.headersMeta.SetStr("__index", rt.vm.NewFunction("__index", headersIndex))
+	rt.setPackagePath()
+	rt.refuseNative()
+	rt.openAPI()
+	rt.guardGlobals()
+	return rt
+}
+
+// VM is the virtual machine, for modules that add to it.
+func (rt *Runtime) VM() *vm.VM { return rt.vm }
+
+// contextLogger adds a text to every message.
+type contextLogger struct {
+	Logger
+	suffix string
+}
+
+func (l contextLogger) Log(lv Level, msg []byte) {
+	l.Logger.Log(lv, append(msg[:len(msg):len(msg)], l.suffix...))
+}
+
+// keepScratch gives the scratch buffer back, unless it has grown big.
+func (rt *Runtime) keepScratch(buf []byte) {
+	if cap(buf) <= 64<<10 {
+		rt.scratch = buf[:0]
+	}
+}
+
+func (rt *Runtime) packageTable() *vm.Table {
+	p, _ := rt.vm.Globals().GetStr("package").AsTable()
+	return p
+}
+
+func (rt *Runtime) packageLoaded() *vm.Table {
+	p := rt.packageTable()
+	if p == nil {
+		return nil
+	}
+	loaded, _ := p.GetStr("loaded").AsTable()
+	return loaded
+}
+
+// setPackagePath puts the configured paths into package.path and package.cpath;
+// ";;" in them stands for the default, "$prefix" and "${prefix}" for the prefix.
+func (rt *Runtime) setPackagePath() {
+	p := rt.packageTable()
+	if p == nil {
+		return
+	}
+	for _, s := range []struct{ field, conf string }{
+		{"path", rt.cfg.PackagePath}, {"cpath", rt.cfg.PackageCPath},
+	} {
+		if s.conf == "" {
+			continue
+		}
+		old, _ := p.GetStr(s.field).AsString()
+		p.SetStr(s.field, vm.String(expandPath(s.conf, old, rt.cfg.Prefix)))
+	}
+}
+
+func expandPath(path, def, prefix string) string {
+	const mark = "\x01"
+	path = strings.ReplaceAll(path, ";;", ";"+mark+";")
+	path = strings.ReplaceAll(path, "$prefix", prefix)
+	path = strings.ReplaceAll(path, "${prefix}", prefix)
+	return strings.ReplaceAll(path, mark, def)
+}
+
+// thread takes a thread out of the pool.
+func (rt *Runtime) thread(c *Ctx) *vm.Thread {
+	var t *vm.Thread
+	if n := len(rt.threads); n > 0 {
+		t = rt.threads[n-1]
+		rt.threads = rt.threads[:n-1]
+	} else {
+		t = rt.vm.NewThread()
+	}
+	t.Data = c
+	return t
+}
+
+func (rt *Runtime) release(t *vm.Thread) {
+	t.Data = nil
+	if len(rt.threads) < maxThreads {
+		t.Reset()
+		rt.threads = append(rt.threads, t)
+	}
+}
+
+// LoadError is an error of loading a chunk, with the status that the request gets.
+type LoadError struct {
+	Status int
+	Text   string
+}
+
+func (e *LoadError) Error() string { return e.Text }
+
+// Inline returns the function of inline code; key names it in the cache.
+func (rt *Runtime) Inline(key, source, chunkname string) (*vm.Function, error) {
+	if fn := rt.chunks[key]; fn != nil {
+		return fn, nil
+	}
+	fn, err := rt.vm.Load(bytesOf(source), chunkname)
+	if err != nil {
+		return nil, &LoadError{statusInternalError, "failed to load inlined Lua code: " + err.Error()}
+	}
+	rt.chunks[key] = fn
+	return fn, nil
+}
+
+// File returns the function of a file; key names it in the cache.
+func (rt *Runtime) File(key, path string) (*vm.Function, error) {
+	if fn := rt.chunks[key]; fn != nil {
+		return fn, nil
+	}
+	fn, err := rt.vm.LoadFile(path)
+	if err != nil {
+		status := statusInternalError
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			if status = statusUnavailable; errors.Is(err, fs.ErrNotExist) {
+				status = 404
+			}
+		}
+		return nil, &LoadError{status, fmt.Sprintf("failed to load external Lua file \"%s\": %s", path, err)}
+	}
+	rt.chunks[key] = fn
+	return fn, nil
+}
+
+// LoadStatus is the status that a request gets when its code could not be loaded.
+func LoadStatus(err error) int {
+	var e *LoadError
+	if errors.As(err, &e) {
+		return e.Status
+	}
+	return statusInternalError
+}
+
+// Run runs a chunk in a phase of a request and returns what the phase's handler
+// is to return. It must not be called for the same context again before it has
+// returned, except from within a filter.
+func (rt *Runtime) Run(c *Ctx, phase Phase, fn *vm.Function) int {
+	old := c.phase
+	c.phase = phase
+	if phase&phasesResponse != 0 {
+		c.reset()
+		c.enteredContent = phase == PhaseContent
+	}
+	t := rt.thread(c)
+	rt.resumed()
+	_, err := t.Call(fn.Value())
+	rc := rt.finish(c, t, err)
+	rt.release(t)
+	c.phase = old
+	return rc
+}
+
+// finish is what comes after the Lua code of a phase.
+func (rt *Runtime) finish(c *Ctx, t *vm.Thread, err error) int {
+	if err == nil {
+		if c.enteredContent && c.phase == PhaseContent {
+			return c.sendLast()
+		}
+		return OK
+	}
+	abort, isAbort := err.(*vm.AbortError)
+	if isAbort && abort.Err == errExit {
+		if c.execURI != "" {
+			return c.req.InternalRedirect(c.execURI, c.execArgs)
+		}
+		return c.handleExit()
+	}
+	if c.phase&(PhaseLog|PhaseHeaderFilter|PhaseBodyFilter|PhaseSet) != 0 {
+		logText(c.req, LevelError, "failed to run "+c.phase.Directive()+": "+describeSync(err))
+		return Error
+	}
+	status := statusInternalError
+	if isAbort {
+		status = statusUnavailable
+	}
+	logText(c.req, LevelError, "lua entry thread aborted: "+describe(err))
+	if c.sent() {
+		return Error
+	}
+	return status
+}
+
+// RunInit runs a chunk outside of requests: init_by_lua and the like. name is the
+// directive's, for the message.
+func (rt *Runtime) RunInit(phase Phase, name, source, chunkname string) error {
+	fn, err := rt.vm.Load(bytesOf(source), chunkname)
+	return rt.runInit(phase, name, fn, err)
+}
+
+// RunInitFile is RunInit for a file.
+func (rt *Runtime) RunInitFile(phase Phase, name, path string) error {
+	fn, err := rt.vm.LoadFile(path)
+	return rt.runInit(phase, name, fn, err)
+}
+
+func (rt *Runtime) runInit(phase Phase, name string, fn *vm.Function, err error) error {
+	c := &Ctx{rt: rt, phase: phase}
+	if err == nil {
+		t := rt.thread(c)
+		rt.resumed()
+		_, err = t.Call(fn.Value())
+		rt.release(t)
+	}
+	if err == nil {
+		return nil
+	}
+	text := name + " error: " + describeSync(err)
+	logText(c.logger(rt), LevelError, text)
+	return fmt.Errorf("%s", text)
+}
+
+// resumed is called whenever Lua code gets the baton: its time begins anew.
+func (rt *Runtime) resumed() { rt.cpu.armed = false }
+
+// SetCPULimit switches the check of CPU time on; the limit itself is in the
+// settings of the location.
+func (rt *Runtime) SetCPULimit() {
+	rt.vm.SetBudget(budgetUnits, func(t *vm.Thread) error { return rt.cpu.check(t) })
+}
+
+// budgetUnits is how many calls and loop turns pass between two looks at the clock:
+// some hundred microseconds.
+const budgetUnits = 1 << 15
+
+type cpuLimit struct {
+	armed bool
+	start time.Duration
+}

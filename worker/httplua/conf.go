@@ -1,0 +1,241 @@
+package httplua
+
+import (
+	"time"
+
+	"perilune/conf"
+	"perilune/logging"
+	"perilune/luart"
+	"perilune/worker/http"
+)
+
+// hook is the code of init_by_lua and the like.
+type hook struct {
+	name      string // for messages: "init_by_lua", "init_by_lua_file"
+	source    string
+	chunkname string
+	path      string // of a file
+}
+
+// mainConf is the module's struct of the http block.
+type mainConf struct {
+	packagePath  conf.Setting[string]
+	packageCPath conf.Setting[string]
+	init         *hook
+	initWorker   *hook
+	used         luart.Phase // phases that any block has code for
+	cpuLimit     bool        // some block has lua_cpu_limit
+	worker       *Worker     // in a worker that runs
+}
+
+// code is Lua code of a phase.
+type code struct {
+	key       string // in the cache
+	source    string
+	chunkname string
+	script    *http.Script // of a file, when there are variables in its name
+	path      string       // of a file
+	file      bool
+	fn        *cached
+}
+
+// locConf is the module's struct of a location.
+type locConf struct {
+	rewrite, access, content, log *code
+
+	codeCache            conf.Setting[bool]
+	needRequestBody      conf.Setting[bool]
+	http10Buffering      conf.Setting[bool]
+	useDefaultType       conf.Setting[bool]
+	transformUnderscores conf.Setting[bool]
+	cpuLimit             conf.Setting[time.Duration]
+
+	settings luart.Settings
+}
+
+// Module is the ngx_lua module.
+var Module = &conf.Module{
+	Name:       "http_lua",
+	Kind:       conf.HTTPKind,
+	CreateMain: func(*conf.Conf) any { return &mainConf{} },
+	CreateLoc:  func(*conf.Conf) any { return &locConf{} },
+	MergeLoc: func(_ *conf.Conf, prev, c any) error {
+		c.(*locConf).merge(prev.(*locConf))
+		return nil
+	},
+}
+
+func init() {
+	Module.Commands = commands()
+	Module.Postconfiguration = postconfiguration
+}
+
+func mainOf(cf *conf.Conf) *mainConf { return cf.Ctx.Main[Module.Index].(*mainConf) }
+
+const (
+	anyLocation = conf.HTTP | conf.Server | conf.Location | conf.LocationIf
+	inLocation  = conf.Location | conf.LocationIf
+)
+
+func commands() []conf.Command {
+	list := []conf.Command{
+		{Name: "lua_package_path", Ctx: conf.HTTP, Args: conf.Take1, Level: conf.MainConf,
+			Set: setPath(func(m *mainConf) *conf.Setting[string] { return &m.packagePath }),
+			Doc: "where require looks for Lua modules; `;;` is the default path, `$prefix` the prefix"},
+		{Name: "lua_package_cpath", Ctx: conf.HTTP, Args: conf.Take1, Level: conf.MainConf,
+			Set: setPath(func(m *mainConf) *conf.Setting[string] { return &m.packageCPath }),
+			Doc: "where require would look for native modules, which it refuses to load"},
+		{Name: "lua_code_cache", Ctx: anyLocation, Args: conf.Flag, Level: conf.LocConf, Set: setCodeCache,
+			Doc: "off: every request gets a Lua machine of its own and fresh code, for development"},
+		{Name: "lua_need_request_body", Ctx: anyLocation, Args: conf.Flag, Level: conf.LocConf,
+			Set: conf.SetFlag(func(l *locConf) *conf.Setting[bool] { return &l.needRequestBody }),
+			Doc: "reads the request's body before any Lua code runs"},
+		{Name: "lua_http10_buffering", Ctx: anyLocation, Args: conf.Flag, Level: conf.LocConf,
+			Set: conf.SetFlag(func(l *locConf) *conf.Setting[bool] { return &l.http10Buffering }),
+			Doc: "keeps the output for HTTP/1.0 clients back to send its length"},
+		{Name: "lua_use_default_type", Ctx: anyLocation, Args: conf.Flag, Level: conf.LocConf,
+			Set: conf.SetFlag(func(l *locConf) *conf.Setting[bool] { return &l.useDefaultType }),
+			Doc: "sends default_type as the content type unless Lua code sets one"},
+		{Name: "lua_transform_underscores_in_response_headers", Ctx: anyLocation, Args: conf.Flag, Level: conf.LocConf,
+			Set: conf.SetFlag(func(l *locConf) *conf.Setting[bool] { return &l.transformUnderscores }),
+			Doc: "makes underscores in the names of ngx.header into dashes"},
+		{Name: "lua_cpu_limit", Ctx: anyLocation, Args: conf.Take1, Level: conf.LocConf, Set: setCPULimit,
+			Doc: "stops Lua code that uses more CPU time than this without ever waiting: 503; 0 is no limit (not in ngx_lua)"},
+	}
+	list = append(list, hookCommands("init_by_lua", "when a worker starts, before it takes requests",
+		func(m *mainConf) **hook { return &m.init })...)
+	list = append(list, hookCommands("init_worker_by_lua", "when a worker starts, after init_by_lua",
+		func(m *mainConf) **hook { return &m.initWorker })...)
+	list = append(list, phaseCommands("content_by_lua", inLocation, luart.PhaseContent, "makes the response",
+		func(l *locConf) **code { return &l.content })...)
+	list = append(list, phaseCommands("rewrite_by_lua", anyLocation, luart.PhaseRewrite, "runs in the rewrite phase, after set and rewrite",
+		func(l *locConf) **code { return &l.rewrite })...)
+	list = append(list, phaseCommands("access_by_lua", anyLocation, luart.PhaseAccess, "runs in the access phase, after allow and deny",
+		func(l *locConf) **code { return &l.access })...)
+	list = append(list, phaseCommands("log_by_lua", anyLocation, luart.PhaseLog, "runs when the request is logged",
+		func(l *locConf) **code { return &l.log })...)
+	return list
+}
+
+// threeForms makes the directives name, name_block and name_file.
+func threeForms(name string, ctx conf.Context, level conf.Level, doc string, set func(cf *conf.Conf, c any, tag, source string, file bool) error) []conf.Command {
+	return []conf.Command{
+		{Name: name, Ctx: ctx, Args: conf.Take1, Level: level, Doc: "Lua code in a string that " + doc,
+			Set: func(cf *conf.Conf, c any) error { return set(cf, c, name, cf.Args[1], false) }},
+		{Name: name + "_block", Ctx: ctx, Args: conf.LuaBlock | conf.NoArgs, Level: level, Doc: "Lua code in braces that " + doc,
+			Set: func(cf *conf.Conf, c any) error { return set(cf, c, name, string(cf.Lua.Source), false) }},
+		{Name: name + "_file", Ctx: ctx, Args: conf.Take1, Level: level, Doc: "a file of Lua code that " + doc,
+			Set: func(cf *conf.Conf, c any) error { return set(cf, c, name, cf.Args[1], true) }},
+	}
+}
+
+func noCode() error {
+	return conf.ErrorAt(logging.Error, "invalid location config: no runnable Lua code")
+}
+
+func hookCommands(name, doc string, place func(m *mainConf) **hook) []conf.Command {
+	return threeForms(name, conf.HTTP, conf.MainConf, "runs "+doc, func(cf *conf.Conf, c any, tag, source string, file bool) error {
+		h := place(c.(*mainConf))
+		if *h != nil {
+			return conf.ErrDuplicate
+		}
+		if source == "" {
+			return noCode()
+		}
+		if file {
+			*h = &hook{name: tag + "_file", path: cf.Cycle.FullName(source)}
+			return nil
+		}
+		*h = &hook{name: tag, source: source, chunkname: cf.LuaChunkName(tag)}
+		return nil
+	})
+}
+
+func phaseCommands(name string, ctx conf.Context, phase luart.Phase, doc string, place func(l *locConf) **code) []conf.Command {
+	return threeForms(name, ctx, conf.LocConf, doc, func(cf *conf.Conf, c any, tag, source string, file bool) error {
+		p := place(c.(*locConf))
+		if *p != nil {
+			return conf.ErrDuplicate
+		}
+		if source == "" {
+			return noCode()
+		}
+		x := &code{source: source, file: file, fn: &cached{}}
+		if file {
+			script, err := http.CompileScript(cf, source)
+			if err != nil {
+				return err
+			}
+			if path, ok := script.Constant(); ok {
+				x.path = cf.Cycle.FullName(path)
+				x.key = fileKey(x.path)
+			} else {
+				x.script = script
+			}
+		} else {
+			x.chunkname = cf.LuaChunkName(tag)
+			x.key = x.chunkname + "\x00" + source
+		}
+		*p = x
+		mainOf(cf).used |= phase
+		if phase == luart.PhaseContent {
+			cf.Ctx.Loc[http.CoreModule.Index].(*http.LocConf).Handler = contentHandler
+		}
+		return nil
+	})
+}
+
+func fileKey(path string) string { return "@" + path }
+
+func setPath(f func(*mainConf) *conf.Setting[string]) func(*conf.Conf, any) error {
+	return func(cf *conf.Conf, c any) error {
+		s := f(c.(*mainConf))
+		if s.V != "" {
+			return conf.ErrDuplicate
+		}
+		s.Set(cf.Args[1])
+		return nil
+	}
+}
+
+func setCodeCache(cf *conf.Conf, c any) error {
+	s := &c.(*locConf).codeCache
+	if err := conf.SetFlag(func(l *locConf) *conf.Setting[bool] { return &l.codeCache })(cf, c); err != nil {
+		return err
+	}
+	if !s.V {
+		cf.Alertf("lua_code_cache is off; this will hurt performance")
+	}
+	return nil
+}
+
+func setCPULimit(cf *conf.Conf, c any) error {
+	if err := conf.SetMsec(func(l *locConf) *conf.Setting[time.Duration] { return &l.cpuLimit })(cf, c); err != nil {
+		return err
+	}
+	mainOf(cf).cpuLimit = true
+	return nil
+}
+
+func (l *locConf) merge(prev *locConf) {
+	for _, p := range [...]struct{ to, from **code }{
+		{&l.rewrite, &prev.rewrite}, {&l.access, &prev.access}, {&l.content, &prev.content},
+		{&l.log, &prev.log},
+	} {
+		if *p.to == nil {
+			*p.to = *p.from
+		}
+	}
+	l.codeCache.Merge(prev.codeCache, true)
+	l.needRequestBody.Merge(prev.needRequestBody, false)
+	l.http10Buffering.Merge(prev.http10Buffering, true)
+	l.useDefaultType.Merge(prev.useDefaultType, true)
+	l.transformUnderscores.Merge(prev.transformUnderscores, true)
+	l.cpuLimit.Merge(prev.cpuLimit, 0)
+	l.settings = luart.Settings{
+		HTTP10Buffering:      l.http10Buffering.V,
+		UseDefaultType:       l.useDefaultType.V,
+		TransformUnderscores: l.transformUnderscores.V,
+		CPULimit:             l.cpuLimit.V,
+	}
+}

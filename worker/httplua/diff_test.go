@@ -1,0 +1,315 @@
+package httplua_test
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The files of testdata are compared with what perilune answers, and with what
+// nginx and ngx_lua answer where they are installed. A file is a row of sections:
+//
+//	-- http --      directives of the http block (optional)
+//	-- server --    directives of the server block (optional)
+//	-- file NAME -- a file beneath the prefix
+//	-- request --   lines of a request; CR is added to those of the header
+//	-- response --  what comes back to it, \r written out
+//	-- log --       what all requests have left in the error log
+//	-- nginx log -- likewise of nginx, where the two differ on purpose
+//
+// All requests but those with a "Connection:" line get "Connection: close".
+var update = flag.Bool("update", false, "write what nginx answers into testdata")
+
+type section struct{ name, text string }
+
+type diffCase struct {
+	sections []section
+}
+
+func readCase(t *testing.T, path string) *diffCase {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &diffCase{}
+	head := regexp.MustCompile(`^-- (.+) --$`)
+	for _, line := range strings.SplitAfter(string(data), "\n") {
+		if m := head.FindStringSubmatch(strings.TrimSuffix(line, "\n")); m != nil {
+			c.sections = append(c.sections, section{name: m[1]})
+			continue
+		}
+		if len(c.sections) == 0 {
+			c.sections = append(c.sections, section{name: "comment"})
+		}
+		c.sections[len(c.sections)-1].text += line
+	}
+	return c
+}
+
+func (c *diffCase) get(name string) string {
+	for _, s := range c.sections {
+		if s.name == name {
+			return s.text
+		}
+	}
+	return ""
+}
+
+func (c *diffCase) has(name string) bool {
+	for _, s := range c.sections {
+		if s.name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// write puts what nginx has said into the file.
+func (c *diffCase) write(t *testing.T, path string, responses []string, log string) {
+	t.Helper()
+	var out []section
+	n := 0
+	for _, s := range c.sections {
+		if s.name == "response" || s.name == "log" || s.name == "nginx log" {
+			continue
+		}
+		out = append(out, s)
+		if s.name == "request" {
+			out = append(out, section{"response", responses[n]})
+			n++
+		}
+	}
+	if c.has("nginx log") {
+		out = append(out, section{"log", c.get("log")}, section{"nginx log", log})
+	} else {
+		out = append(out, section{"log", log})
+	}
+	var b strings.Builder
+	for _, s := range out {
+		if s.name != "comment" {
+			fmt.Fprintf(&b, "-- %s --\n", s.name)
+		}
+		b.WriteString(s.text)
+	}
+	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// prefix makes the directory that a server runs in.
+func (c *diffCase) prefix(t *testing.T, head, listen string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, d := range []string{"conf", "logs", "html", "lua"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := head + "error_log logs/error.log info; pid logs/nginx.pid; worker_processes 1;\nevents { worker_connections 64; }\n" +
+		"http { access_log off; default_type text/plain; client_body_temp_path body;\n" + c.get("http") +
+		"server { listen " + listen + ";\n" + c.get("server") + "} }\n"
+	files := map[string]string{"conf/nginx.conf": text}
+	for _, s := range c.sections {
+		if name, ok := strings.CutPrefix(s.name, "file "); ok {
+			files[name] = s.text
+		}
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// ask sends the requests one after the other and returns the responses.
+func (c *diffCase) ask(t *testing.T, addr string) []string {
+	t.Helper()
+	var responses []string
+	for _, s := range c.sections {
+		if s.name != "request" {
+			continue
+		}
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		if _, err := io.WriteString(conn, rawRequest(s.text)); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := io.ReadAll(conn)
+		_ = conn.Close()
+		if err != nil {
+			raw = append(raw, "\n(read error)\n"...)
+		}
+		responses = append(responses, normalize(string(raw), addr, ""))
+	}
+	return responses
+}
+
+func rawRequest(text string) string {
+	header, body, _ := strings.Cut(text, "\n\n")
+	header = strings.TrimSuffix(header, "\n")
+	if !strings.Contains(header, "Connection:") && strings.Contains(header, " HTTP/1.1") {
+		header += "\nConnection: close"
+	}
+	body = strings.TrimSuffix(body, "\n")
+	if strings.Contains(header, "chunked") {
+		body = strings.ReplaceAll(body, "\n", "\r\n")
+	}
+	return strings.ReplaceAll(header, "\n", "\r\n") + "\r\n\r\n" + body
+}
+
+var normalizers = []struct {
+	re *regexp.Regexp
+	to string
+}{
+	{regexp.MustCompile(`(?m)^Server: (nginx|perilune)[^\r\n]*`), "Server: SERVER"},
+	{regexp.MustCompile(`<center>(nginx|perilune)/[^<]*</center>`), "<center>SERVER</center>"},
+	{regexp.MustCompile(`(?m)^Date: [A-Z][a-z][a-z], [^\r\n]*`), "Date: DATE"},
+}
+
+func normalize(s, addr, dir string) string {
+	for _, n := range normalizers {
+		s = n.re.ReplaceAllString(s, n.to)
+	}
+	if dir != "" {
+		s = strings.ReplaceAll(s, dir, "PREFIX")
+	}
+	s = strings.ReplaceAll(s, addr, "ADDR")
+	s = strings.ReplaceAll(s, "\r\n", "\\r\n")
+	if s != "" && !strings.HasSuffix(s, "\n") {
+		s += "\\\n"
+	}
+	return s
+}
+
+var (
+	logHead  = regexp.MustCompile(`(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (\[[a-z]+\]) \d+#\d+: (\*\d+ )?`)
+	logNoise = regexp.MustCompile(`(?m)^\[(notice|info)\] (?:epoll_wait\(\) failed|using the|nginx/|perilune/|OS: |getrlimit|built by|start|exiting|exit|signal|gracefully|worker process|client \S+ closed|kevent|Unix|client closed|cache manager)[^\n]*\n`)
+)
+
+// readLog returns the error log without what differs from run to run.
+func readLog(t *testing.T, dir, addr string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, "logs/error.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := logHead.ReplaceAllString(string(data), "$1 ")
+	s = logNoise.ReplaceAllString(s, "")
+	return normalize(s, addr, dir)
+}
+
+func caseFiles(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no cases: ", err)
+	}
+	return files
+}
+
+func (c *diffCase) check(t *testing.T, responses []string, log, logSection string) {
+	t.Helper()
+	var want []string
+	var names []string
+	for _, s := range c.sections {
+		switch s.name {
+		case "request":
+			line, _, _ := strings.Cut(s.text, "\n")
+			names = append(names, line)
+		case "response":
+			want = append(want, s.text)
+		}
+	}
+	for i, got := range responses {
+		if i >= len(want) || got != want[i] {
+			t.Errorf("%s:\n--- got ---\n%s--- want ---\n%s", names[i], got, append(want, "")[min(i, len(want))])
+		}
+	}
+	if wantLog := c.get(logSection); log != wantLog {
+		t.Errorf("error log:\n--- got ---\n%s--- want ---\n%s", log, wantLog)
+	}
+}
+
+const oracleModules = "/usr/lib/nginx/modules"
+
+// TestNginx runs the cases against nginx with ngx_lua, which they were made of.
+func TestNginx(t *testing.T) {
+	nginx, err := exec.LookPath("nginx")
+	if err != nil {
+		t.Skip("no nginx")
+	}
+	if _, err := os.Stat(oracleModules + "/ngx_http_lua_module.so"); err != nil {
+		t.Skip("no ngx_lua")
+	}
+	for _, path := range caseFiles(t) {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
+			c := readCase(t, path)
+			addr := freeAddr(t)
+			dir := c.prefix(t, "load_module "+oracleModules+"/ndk_http_module.so; load_module "+oracleModules+
+				"/ngx_http_lua_module.so; daemon off; master_process off;\n", addr)
+			cmd := exec.Command(nginx, "-p", dir+"/", "-c", "conf/nginx.conf", "-e", "logs/error.log")
+			cmd.Stderr = os.Stderr
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			stopped := false
+			stop := func() {
+				if !stopped {
+					stopped = true
+					_ = cmd.Process.Signal(os.Interrupt)
+					_ = cmd.Wait()
+				}
+			}
+			defer stop()
+			waitFor(t, addr)
+			responses := c.ask(t, addr)
+			stop()
+			log := readLog(t, dir, addr)
+			if *update {
+				c.write(t, path, responses, log)
+				return
+			}
+			section := "log"
+			if c.has("nginx log") {
+				section = "nginx log"
+			}
+			c.check(t, responses, log, section)
+		})
+	}
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// waitFor waits until the server takes connections; the connection that finds out
+// leaves nothing in the log but noise.
+func waitFor(t *testing.T, addr string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if c, err := net.Dial("tcp", addr); err == nil {
+			_ = c.Close()
+			return
+		}
+	}
+	t.Fatal("the server does not come up")
+}

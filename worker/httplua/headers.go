@@ -1,0 +1,186 @@
+package httplua
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"perilune/luart"
+	"perilune/worker/http"
+)
+
+// outHeader tells the headers of a response apart that are more than an entry of
+// the list.
+type outHeader uint8
+
+const (
+	outOther outHeader = iota
+	outContentType
+	outContentLength
+	outLastModified
+	outLocation
+	outServer
+	outDate
+)
+
+func outHeaderOf(name string) outHeader {
+	switch len(name) {
+	case 4:
+		if strings.EqualFold(name, "Date") {
+			return outDate
+		}
+	case 6:
+		if strings.EqualFold(name, "Server") {
+			return outServer
+		}
+	case 8:
+		if strings.EqualFold(name, "Location") {
+			return outLocation
+		}
+	case 12:
+		if strings.EqualFold(name, "Content-Type") {
+			return outContentType
+		}
+	case 13:
+		if strings.EqualFold(name, "Last-Modified") {
+			return outLastModified
+		}
+	case 14:
+		if strings.EqualFold(name, "Content-Length") {
+			return outContentLength
+		}
+	}
+	return outOther
+}
+
+// SetHeaderOut follows ngx_lua: all headers but the content type are entries of
+// the list, sent in its order and with the name as the script wrote it.
+func (q *request) SetHeaderOut(name, value string, override bool) (mime bool, err error) {
+	out := &q.r.HeadersOut
+	switch outHeaderOf(name) {
+	case outContentType:
+		out.ContentType = value
+		q.removeHeaderOut(name)
+		return true, nil
+	case outContentLength:
+		if value == "" {
+			out.ContentLengthN, out.LengthListed = -1, false
+			break
+		}
+		n, err := strconv.ParseUint(value, 10, 63)
+		if err != nil {
+			return false, errHeader
+		}
+		out.ContentLengthN = int64(n)
+		out.LengthListed = true
+	case outLastModified:
+		out.LastModified = -1
+		if sec, ok := luart.ParseHTTPTime(value); ok && value != "" {
+			out.LastModified = sec
+		}
+		out.ModifiedListed = value != ""
+	case outLocation:
+		out.Location = ""
+	case outServer:
+		out.Server = http.Suppress
+	case outDate:
+		out.Date = http.Suppress
+	}
+	if !override {
+		if value != "" {
+			out.Add(name, value)
+		}
+		return false, nil
+	}
+	found := false
+	for i := range out.List {
+		h := &out.List[i]
+		if h.Name == "" || len(h.Name) != len(name) || !strings.EqualFold(h.Name, name) {
+			continue
+		}
+		if found || value == "" {
+			h.Name = ""
+		} else {
+			h.Value = value
+		}
+		found = true
+	}
+	if !found && value != "" {
+		out.Add(name, value)
+	}
+	return false, nil
+}
+
+func (q *request) removeHeaderOut(name string) {
+	out := &q.r.HeadersOut
+	for i := range out.List {
+		if h := &out.List[i]; len(h.Name) == len(name) && strings.EqualFold(h.Name, name) {
+			h.Name = ""
+		}
+	}
+}
+
+func (q *request) HeaderOut(name string, i int) ([]byte, bool) {
+	out := &q.r.HeadersOut
+	switch outHeaderOf(name) {
+	case outContentType:
+		if out.ContentType != "" {
+			return []byte(out.ContentType), i == 0
+		}
+	case outContentLength:
+		if !out.LengthListed && out.ContentLengthN >= 0 {
+			return strconv.AppendInt(q.lengthText[:0], out.ContentLengthN, 10), i == 0
+		}
+	case outLastModified:
+		if out.LastModified < 0 {
+			return nil, false
+		}
+		return time.Unix(out.LastModified, 0).UTC().AppendFormat(nil, luart.HTTPTimeLayout), i == 0
+	case outLocation:
+		if out.Location != "" {
+			return []byte(out.Location), i == 0
+		}
+	}
+	for j := range out.List {
+		h := &out.List[j]
+		if len(h.Name) == len(name) && strings.EqualFold(h.Name, name) {
+			if i == 0 {
+				return []byte(h.Value), true
+			}
+			i--
+		}
+	}
+	return nil, false
+}
+
+func (q *request) EachHeaderOut(f func(name, value []byte, own bool) bool) {
+	out := &q.r.HeadersOut
+	if out.ContentType != "" && !f([]byte("content-type"), []byte(out.ContentType), true) {
+		return
+	}
+	if !out.LengthListed && out.ContentLengthN >= 0 &&
+		!f([]byte("content-length"), strconv.AppendInt(q.lengthText[:0], out.ContentLengthN, 10), true) {
+		return
+	}
+	connection := "close"
+	switch {
+	case out.Status == 101:
+		connection = "upgrade"
+	case q.r.KeepAlive:
+		connection = "keep-alive"
+	}
+	if !f([]byte("connection"), []byte(connection), true) {
+		return
+	}
+	if q.r.Chunked && !f([]byte("transfer-encoding"), []byte("chunked"), true) {
+		return
+	}
+	if out.Location != "" && !f([]byte("Location"), []byte(out.Location), false) {
+		return
+	}
+	for i := range out.List {
+		if h := &out.List[i]; h.Name != "" && !f([]byte(h.Name), []byte(h.Value), false) {
+			return
+		}
+	}
+}

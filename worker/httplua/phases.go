@@ -1,0 +1,142 @@
+package httplua
+
+import (
+	"perilune/conf"
+	"perilune/logging"
+	"perilune/luart"
+	"perilune/luart/vm"
+	"perilune/worker/http"
+)
+
+// postconfiguration puts the module's handlers into the phases that any block has
+// code for.
+func postconfiguration(cf *conf.Conf) error {
+	m := mainOf(cf)
+	core := cf.Ctx.Main[http.CoreModule.Index].(*http.MainConf)
+	if m.used == 0 {
+		return nil
+	}
+	if m.used&luart.PhaseRewrite != 0 {
+		core.AddHandler(http.Rewrite, rewriteHandler)
+	}
+	if m.used&luart.PhaseAccess != 0 {
+		core.AddHandler(http.Access, accessHandler)
+	}
+	core.AddHandler(http.Log, logHandler)
+	return nil
+}
+
+func locOf(r *http.Request) *locConf { return r.LocCtx[Module.Index].(*locConf) }
+
+func workerOf(r *http.Request) *Worker {
+	return mainConfOf(r.Server).worker
+}
+
+// needBody reads the body where lua_need_request_body asks for it.
+func (q *request) needBody(l *locConf) int {
+	if !l.needRequestBody.V || q.r.BodyRead() {
+		return luart.OK
+	}
+	return q.ReadBody()
+}
+
+// load returns the function of a directive's code, and the status that the
+// request gets when there is none.
+func (q *request) load(x *code) (*vm.Function, int) {
+	rt := q.lua.Runtime()
+	if q.own == nil && x.fn.fn != nil {
+		return x.fn.fn, luart.OK
+	}
+	var fn *vm.Function
+	var err error
+	switch {
+	case !x.file:
+		fn, err = rt.Inline(x.key, x.source, x.chunkname)
+	case x.script != nil:
+		path := q.r.Server.Cycle().FullName(string(x.script.AppendTo(q.r, nil)))
+		fn, err = rt.File(fileKey(path), path)
+	default:
+		fn, err = rt.File(x.key, x.path)
+	}
+	if err != nil {
+		q.r.Log(logging.Error, "%s", err.Error())
+		return nil, luart.LoadStatus(err)
+	}
+	if q.own == nil && x.script == nil {
+		x.fn.fn = fn
+	}
+	return fn, luart.OK
+}
+
+func (q *request) run(phase luart.Phase, x *code) int {
+	fn, rc := q.load(x)
+	if fn == nil {
+		return rc
+	}
+	return q.lua.Runtime().Run(&q.lua, phase, fn)
+}
+
+func contentHandler(r *http.Request) int {
+	l := locOf(r)
+	if l.content == nil {
+		return http.Declined
+	}
+	q := workerOf(r).contextOf(r, l)
+	if q == nil {
+		return 500
+	}
+	if rc := q.needBody(l); rc != luart.OK {
+		return rc
+	}
+	return q.run(luart.PhaseContent, l.content)
+}
+
+// earlyPhase runs the code of a phase before content.
+func earlyPhase(r *http.Request, l *locConf, phase luart.Phase, x *code) int {
+	q := workerOf(r).contextOf(r, l)
+	if q == nil {
+		return 500
+	}
+	if rc := q.needBody(l); rc != luart.OK {
+		return rc
+	}
+	rc := q.run(phase, x)
+	if (rc == luart.OK || rc == luart.Declined) && q.lua.Responded() {
+		return q.lua.End() // later phases may not answer a second time
+	}
+	return rc
+}
+
+func rewriteHandler(r *http.Request) int {
+	l := locOf(r)
+	if l.rewrite == nil {
+		return http.Declined
+	}
+	rc := earlyPhase(r, l, luart.PhaseRewrite, l.rewrite)
+	if rc == http.OK {
+		return http.Declined
+	}
+	return rc
+}
+
+func accessHandler(r *http.Request) int {
+	l := locOf(r)
+	if l.access == nil {
+		return http.Declined
+	}
+	return earlyPhase(r, l, luart.PhaseAccess, l.access)
+}
+
+func logHandler(r *http.Request) int {
+	w := workerOf(r)
+	if w == nil {
+		return http.OK
+	}
+	if l := locOf(r); l.log != nil {
+		if q := w.contextOf(r, l); q != nil {
+			q.run(luart.PhaseLog, l.log)
+		}
+	}
+	w.release(r)
+	return http.OK
+}

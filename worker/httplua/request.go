@@ -1,0 +1,300 @@
+package httplua
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"perilune/logging"
+	"perilune/luart"
+	"perilune/worker/http"
+)
+
+// request is what Lua keeps for a request, and the request as luart sees it.
+type request struct {
+	lua luart.Ctx
+	r   *http.Request
+	w   *Worker
+	own *luart.Runtime // with lua_code_cache off
+
+	lengthText [20]byte
+}
+
+// contextOf returns the module's context of a request, made at its first use. It
+// is nil when init_by_lua has failed in a machine of the request's own.
+func (w *Worker) contextOf(r *http.Request, l *locConf) *request {
+	if q, ok := r.Ctx[Module.Index].(*request); ok {
+		q.lua.SetSettings(&l.settings)
+		return q
+	}
+	var q *request
+	if n := len(w.free); n > 0 {
+		q = w.free[n-1]
+		w.free = w.free[:n-1]
+	} else {
+		q = &request{w: w}
+	}
+	rt := w.rt
+	if !l.codeCache.V {
+		own, err := w.newRuntime()
+		if err != nil {
+			return nil
+		}
+		rt, q.own = own, own
+	}
+	q.r = r
+	q.lua.Init(rt, q, &l.settings)
+	r.Ctx[Module.Index] = q
+	return q
+}
+
+// maxFree is how many contexts are kept for further requests.
+const maxFree = 1024
+
+// release takes the context from a request that ends.
+func (w *Worker) release(r *http.Request) {
+	q, ok := r.Ctx[Module.Index].(*request)
+	if !ok {
+		return
+	}
+	r.Ctx[Module.Index] = nil
+	q.lua.Release()
+	q.r, q.own = nil, nil
+	if len(w.free) < maxFree {
+		w.free = append(w.free, q)
+	}
+}
+
+func (q *request) LogEnabled(lv luart.Level) bool {
+	return q.r.ErrorLog().Enabled(logging.Level(lv))
+}
+
+func (q *request) Log(lv luart.Level, msg []byte) {
+	q.r.Log(logging.Level(lv), "%s", msg)
+}
+
+func (q *request) MethodID() uint32   { return uint32(q.r.MethodID) }
+func (q *request) MethodName() []byte { return q.r.Method }
+
+func (q *request) SetMethod(id uint32, name string) {
+	q.r.MethodID, q.r.Method = http.Method(id), []byte(name)
+}
+
+func (q *request) HTTPVersion() int     { return q.r.HTTPVersion }
+func (q *request) Args() []byte         { return q.r.Args }
+func (q *request) Internal() bool       { return q.r.Internal }
+func (q *request) Subrequest() bool     { return q.r != q.r.Main }
+func (q *request) StartTime() time.Time { return q.r.Start }
+func (q *request) KeepAlive() bool      { return q.r.KeepAlive }
+
+func (q *request) SetArgs(args []byte) {
+	q.r.Args = append([]byte(nil), args...)
+	q.r.HasArgs = len(args) > 0
+}
+
+// AppendRawHeader puts the header together again. What the client sent is gone
+// where headers were read into several buffers; white space around values is not
+// restored.
+func (q *request) AppendRawHeader(dst []byte, withoutRequestLine bool) []byte {
+	m := q.r.Main
+	if !withoutRequestLine {
+		dst = append(append(dst, m.RequestLine...), "\r\n"...)
+	}
+	for i := range m.HeadersIn.List {
+		h := &m.HeadersIn.List[i]
+		dst = append(append(dst, h.Name...), ": "...)
+		dst = append(append(dst, h.Value...), "\r\n"...)
+	}
+	return append(dst, "\r\n"...)
+}
+
+func (q *request) HeadersInLen() int { return len(q.r.HeadersIn.List) }
+
+func (q *request) HeaderIn(i int) (name, value []byte) {
+	h := &q.r.HeadersIn.List[i]
+	return h.Name, h.Value
+}
+
+var errHeader = errors.New("failed to set header")
+
+func (q *request) SetHeaderIn(name, value string, override bool) error {
+	in := &q.r.HeadersIn
+	id := http.HeaderIDOf([]byte(name))
+	if err := q.applyHeaderIn(id, value); err != nil {
+		return err
+	}
+	done := value == ""
+	if override {
+		kept := in.List[:0]
+		for _, h := range in.List {
+			if strings.EqualFold(string(h.Name), name) {
+				if done {
+					continue
+				}
+				h.Value = []byte(value)
+				done = true
+			}
+			kept = append(kept, h)
+		}
+		clear(in.List[len(kept):])
+		in.List = kept
+	}
+	if !done {
+		in.List = append(in.List, http.Header{Name: []byte(name), Value: []byte(value), ID: id})
+	}
+	in.Reindex()
+	return nil
+}
+
+// applyHeaderIn sets the fields that the engine has made of a header.
+func (q *request) applyHeaderIn(id http.HeaderID, value string) error {
+	in := &q.r.HeadersIn
+	switch id {
+	case http.HeaderContentLength:
+		if value == "" {
+			in.ContentLengthN = -1
+			return nil
+		}
+		n, err := strconv.ParseUint(value, 10, 63)
+		if err != nil {
+			return errHeader
+		}
+		in.ContentLengthN = int64(n)
+	case http.HeaderHost:
+		host := strings.ToLower(value)
+		if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+			host = host[:i]
+		}
+		in.Host = []byte(strings.TrimSuffix(host, "."))
+	case http.HeaderConnection:
+		low := strings.ToLower(value)
+		in.Close = strings.Contains(low, "close")
+		in.KeepAlive = !in.Close && strings.Contains(low, "keep-alive")
+	}
+	return nil
+}
+
+func (q *request) ReadBody() int {
+	return result(q.r.ReadBody())
+}
+
+func (q *request) DiscardBody() error  { return q.r.DiscardBody() }
+func (q *request) BodyDiscarded() bool { return q.r.BodyDiscarded() }
+func (q *request) BodyRead() bool      { return q.r.BodyRead() }
+func (q *request) Body() []byte        { return q.r.BodyBytes() }
+func (q *request) BodyFile() string    { return q.r.BodyFile() }
+func (q *request) SetBody(data []byte) { q.r.SetBody(data) }
+
+func (q *request) Variable(name string) ([]byte, bool) { return q.r.Variable(name) }
+func (q *request) Capture(n int) ([]byte, bool)        { return q.r.Capture(n) }
+
+func (q *request) SetVariable(name, value string, unset bool) error {
+	known, changed := q.r.SetVariable(name, []byte(value))
+	switch {
+	case changed:
+		return nil
+	case known:
+		return luart.ErrVariableNotChangeable
+	}
+	return luart.ErrVariableNotFound
+}
+
+func (q *request) Status() int {
+	if q.r.ErrStatus != 0 {
+		return q.r.ErrStatus
+	}
+	return q.r.HeadersOut.Status
+}
+
+func (q *request) SetStatus(status int) {
+	q.r.HeadersOut.Status = status
+	q.r.HeadersOut.StatusLine = ""
+	q.r.ErrStatus = 0
+}
+
+func (q *request) HeaderSent() bool { return q.r.HeaderSent }
+func (q *request) HeaderOnly() bool { return q.r.HeaderOnly }
+
+func (q *request) HasContentLength() bool   { return q.r.HeadersOut.ContentLengthN >= 0 }
+func (q *request) SetContentLength(n int64) { q.r.HeadersOut.ContentLengthN = n }
+
+func (q *request) ClearContentLength() {
+	out := &q.r.HeadersOut
+	out.ContentLengthN = -1
+	if out.LengthListed {
+		out.LengthListed = false
+		q.removeHeaderOut("Content-Length")
+	}
+}
+
+func (q *request) ClearAcceptRanges()     { q.removeHeaderOut("Accept-Ranges") }
+func (q *request) SetDefaultContentType() { q.r.SetContentType() }
+
+func (q *request) SetRedirect(status int, location string) {
+	q.r.HeadersOut.Status = status
+	if location != "" && location[0] != '/' {
+		q.r.HeadersOut.Location = location
+		return
+	}
+	q.r.HeadersOut.Location = ""
+	q.r.HeadersOut.Add("Location", location)
+}
+
+func (q *request) CheckURI(uri string) (path, args string, ok bool) {
+	path, args, _ = strings.Cut(uri, "?")
+	if path == "" || strings.IndexByte(path, 0) >= 0 {
+		return "", "", false
+	}
+	for rest := path; ; {
+		i := strings.Index(rest, "..")
+		if i < 0 {
+			break
+		}
+		before := i == 0 || rest[i-1] == '/'
+		after := i+2 == len(rest) || rest[i+2] == '/'
+		if before && after {
+			q.r.Log(logging.Error, "unsafe URI \"%s\" was detected", uri)
+			return "", "", false
+		}
+		rest = rest[i+2:]
+	}
+	return path, args, true
+}
+
+func (q *request) InternalRedirect(uri, args string) int {
+	if uri[0] == '@' {
+		return q.r.NamedLocation([]byte(uri))
+	}
+	return q.r.InternalRedirect([]byte(uri), []byte(args))
+}
+
+func (q *request) SendHeader() int    { return result(q.r.SendHeader()) }
+func (q *request) Write(p []byte) int { return result(q.r.Write(p)) }
+
+// Finish ends the response; a body that nobody has read is thrown away.
+func (q *request) Finish() int {
+	if err := q.r.DiscardBody(); err != nil {
+		return result(err)
+	}
+	return result(q.r.Finish())
+}
+
+func (q *request) Flush(wait bool) error {
+	err := q.r.Flush(wait)
+	if err == nil {
+		return nil
+	}
+	if q.r.TimedOut() {
+		return luart.ErrTimeout
+	}
+	return luart.ErrClientAborted
+}
+
+// result is what an error stands for.
+func result(err error) int {
+	if err == nil {
+		return luart.OK
+	}
+	return http.StatusOf(err)
+}

@@ -1,0 +1,118 @@
+package httplua
+
+import (
+	"fmt"
+
+	"perilune/conf"
+	"perilune/logging"
+	"perilune/luart"
+	"perilune/luart/vm"
+	"perilune/worker/http"
+)
+
+// Worker is the module's state in a worker process.
+type Worker struct {
+	main *mainConf
+	cfg  luart.Config
+	rt   *luart.Runtime
+	free []*request // contexts of requests, used again
+}
+
+// cached is the compiled function of a directive's code in the runtime that all
+// requests share.
+type cached struct{ fn *vm.Function }
+
+// Init makes the Lua machine of a worker and runs init_by_lua. It must be called
+// with the loop's baton, after http.NewServer. Its error has been logged; the
+// worker must not start. Configurations without Lua need nothing and get nothing.
+func Init(srv *http.Server, info luart.Worker) error {
+	cycle := srv.Cycle()
+	if cycle.HTTP == nil {
+		return nil
+	}
+	m := mainConfOf(srv)
+	if m.used == 0 && m.init == nil && m.initWorker == nil {
+		return nil
+	}
+	w := &Worker{main: m}
+	w.cfg = luart.Config{
+		Loop:         srv.Loop(),
+		Log:          processLog{srv.ErrorLog()},
+		Worker:       info,
+		Prefix:       cycle.Prefix,
+		PackagePath:  m.packagePath.V,
+		PackageCPath: m.packageCPath.V,
+		NginxVersion: nginxVersionNumber(conf.NginxVersion),
+	}
+	rt, err := w.newRuntime()
+	if err != nil {
+		return err
+	}
+	w.rt = rt
+	m.worker = w
+	return nil
+}
+
+// InitWorker runs init_worker_by_lua. As in nginx its failure is only logged.
+func InitWorker(srv *http.Server, _ luart.Worker) error {
+	if srv.Cycle().HTTP == nil {
+		return nil
+	}
+	if m := mainConfOf(srv); m.initWorker != nil {
+		_ = runHook(m.worker.rt, luart.PhaseInitWorker, m.initWorker)
+	}
+	return nil
+}
+
+// Memory is what the Lua machine of a worker holds, in bytes.
+func Memory(srv *http.Server) uint64 {
+	if srv.Cycle().HTTP == nil {
+		return 0
+	}
+	w := mainConfOf(srv).worker
+	if w == nil {
+		return 0
+	}
+	return uint64(w.rt.VM().MemoryInUse())
+}
+
+func mainConfOf(srv *http.Server) *mainConf {
+	return srv.Cycle().HTTP.Main[Module.Index].(*mainConf)
+}
+
+// newRuntime makes a machine in which init_by_lua has run.
+func (w *Worker) newRuntime() (*luart.Runtime, error) {
+	rt := luart.New(w.cfg)
+	if w.main.init != nil {
+		if err := runHook(rt, luart.PhaseInit, w.main.init); err != nil {
+			return nil, err
+		}
+	}
+	if w.main.cpuLimit {
+		rt.SetCPULimit()
+	}
+	return rt, nil
+}
+
+func runHook(rt *luart.Runtime, phase luart.Phase, h *hook) error {
+	if h.path != "" {
+		return rt.RunInitFile(phase, h.name, h.path)
+	}
+	return rt.RunInit(phase, h.name, h.source, h.chunkname)
+}
+
+// nginxVersionNumber is 1027004 for "1.27.4".
+func nginxVersionNumber(version string) int {
+	var a, b, c int
+	if _, err := fmt.Sscanf(version, "%d.%d.%d", &a, &b, &c); err != nil {
+		return 0
+	}
+	return a*1000000 + b*1000 + c
+}
+
+// processLog is the error log of code that runs outside of requests.
+type processLog struct{ log *logging.Log }
+
+func (l processLog) LogEnabled(lv luart.Level) bool { return l.log.Enabled(logging.Level(lv)) }
+
+func (l processLog) Log(lv luart.Level, msg []byte) { l.log.Log(logging.Level(lv), 0, string(msg)) }
