@@ -290,9 +290,9 @@ func TestReopen(t *testing.T) {
 		}
 	}
 	s.get("/between")
-	if got := s.readFile("logs/access.log.1"); !strings.Contains(got, "GET /between ") {
-		t.Errorf("after the rename the old file has %q", got)
-	}
+	s.waitFor("a line in the renamed file", func() bool {
+		return strings.Contains(s.readFile("logs/access.log.1"), "GET /between ")
+	})
 	if _, stderr, code := s.run("-s", "reopen"); code != 0 || stderr != "" {
 		t.Errorf("-s reopen: %d %q", code, stderr)
 	}
