@@ -1,0 +1,77 @@
+package main
+
+// benchCase is one thing to measure.
+type benchCase struct {
+	name        string
+	path        string
+	connections int
+	script      string // of wrk, in its Lua
+	anyStatus   bool   // responses other than 2xx and 3xx are what is wanted
+}
+
+const post4k = `
+wrk.method = "POST"
+wrk.body = string.rep("0123456789abcdef", 256)
+`
+
+var cases = []benchCase{
+	{name: "return 200, 1 connection", path: "/return", connections: 1},
+	{name: "return 200", path: "/return", connections: 50},
+	{name: "return 200, 400 connections", path: "/return", connections: 400},
+	{name: "return 200, 4000 connections", path: "/return", connections: 4000},
+	{name: "Lua hello, 1 connection", path: "/hello", connections: 1},
+	{name: "Lua hello", path: "/hello", connections: 50},
+	{name: "Lua hello, 400 connections", path: "/hello", connections: 400},
+	{name: "Lua hello, 4000 connections", path: "/hello", connections: 4000},
+	{name: "Lua args, tables, strings", path: "/work?name=perilune&list=1,2,3,4,5,6,7,8,9&x=%41%42", connections: 50},
+	{name: "Lua CPU, fib(22)", path: "/fib", connections: 50},
+	{name: "404", path: "/none", connections: 50, anyStatus: true},
+	{name: "POST 4 KiB echoed by Lua", path: "/echo", connections: 50, script: post4k},
+	{name: "return 200 with access log", path: "/logged", connections: 50},
+	{name: "Lua hello with access log", path: "/logged-hello", connections: 50},
+}
+
+// configuration is the inside of nginx.conf, the same for both programs.
+const configuration = `
+worker_rlimit_nofile 20000;
+events { worker_connections 10000; }
+http {
+	access_log off;
+	keepalive_requests 1000000000;
+	client_body_buffer_size 16k;
+	default_type text/plain;
+	init_by_lua_block {
+		function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end
+	}
+	server {
+		listen 127.0.0.1:PORT backlog=4096;
+		root html;
+		location = /return { return 200 "Hello, world!\n"; }
+		location = /hello { content_by_lua_block { ngx.say("Hello, world!") } }
+		location = /work {
+			content_by_lua_block {
+				local args = ngx.req.get_uri_args()
+				local sum, parts = 0, {}
+				for item in args.list:gmatch("[^,]+") do
+					sum = sum + tonumber(item)
+					parts[#parts + 1] = item .. "=" .. sum
+				end
+				table.sort(parts, function(a, b) return a > b end)
+				local name = args.name:gsub("^%l", string.upper)
+				ngx.header["X-Sum"] = sum
+				ngx.say(string.format("%s %s %d: %s", name, args.x:rep(3), #parts, table.concat(parts, "; ")))
+			}
+		}
+		location = /fib { content_by_lua_block { ngx.say(fib(22)) } }
+		location = /echo {
+			content_by_lua_block {
+				ngx.req.read_body()
+				ngx.print(ngx.req.get_body_data())
+			}
+		}
+		location = /logged { access_log logs/access.log; return 200 "Hello, world!\n"; }
+		location = /logged-hello { access_log logs/access.log; content_by_lua_block { ngx.say("Hello, world!") } }
+		location / { log_not_found off; }
+	}
+}
+`

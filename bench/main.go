@@ -1,0 +1,127 @@
+// Command bench measures perilune beside Debian's nginx with its Lua module:
+// the same configuration, one worker each on one core, wrk on another, the
+// two in turn. It prints tables and writes bench/RESULTS.md.
+//
+// It measures both in one run because figures of two runs cannot be compared:
+// what counts is the ratio. It is run by `make bench`, which builds
+// bin/perilune first, and it never decides whether anything passes.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+type options struct {
+	binary   string
+	cases    *regexp.Regexp
+	rounds   int
+	duration time.Duration
+	spread   bool
+	short    bool
+	out      string
+}
+
+func main() {
+	var o options
+	var cases string
+	flag.StringVar(&o.binary, "binary", "bin/perilune", "the `perilune` to measure")
+	flag.StringVar(&cases, "cases", "", "only the cases that match the `regexp`")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each case; the median counts")
+	flag.DurationVar(&o.duration, "duration", 5*time.Second, "length of one measurement")
+	flag.BoolVar(&o.spread, "spread", true, "also measure how accepts are spread over workers, and idle connections")
+	flag.BoolVar(&o.short, "short", false, "one short round, to see that everything works")
+	flag.StringVar(&o.out, "out", "bench/RESULTS.md", "where the results go, empty for nowhere")
+	flag.Parse()
+	if o.short {
+		o.rounds, o.duration = 1, time.Second
+	}
+	var err error
+	if o.cases, err = regexp.Compile(cases); err == nil {
+		err = run(&o)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(o *options) error {
+	if err := install(); err != nil {
+		return err
+	}
+	raiseFileLimit()
+	binary, err := filepath.Abs(o.binary)
+	if err != nil {
+		return err
+	}
+	rep := &report{rounds: o.rounds, duration: o.duration}
+	if err := rep.machine(binary); err != nil {
+		return err
+	}
+	programs := []program{{name: "perilune", binary: binary}, {name: "nginx", binary: "/usr/sbin/nginx", globals: luaModules}}
+	if err := runCases(o, programs, rep); err != nil {
+		return err
+	}
+	if o.spread {
+		if err := runSpread(o, programs, rep); err != nil {
+			return err
+		}
+		if err := runIdle(o, programs, rep); err != nil {
+			return err
+		}
+	}
+	if o.out == "" {
+		return nil
+	}
+	return os.WriteFile(o.out, []byte(rep.markdown()), 0o644)
+}
+
+// raiseFileLimit allows as many descriptors as the hard limit does, for the
+// servers and wrk too, which inherit it.
+func raiseFileLimit() {
+	var lim unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) == nil {
+		lim.Cur = lim.Max
+		unix.Setrlimit(unix.RLIMIT_NOFILE, &lim)
+	}
+}
+
+func runCases(o *options, programs []program, rep *report) error {
+	var servers []*server
+	defer func() {
+		for _, s := range servers {
+			s.stop()
+		}
+	}()
+	for _, p := range programs {
+		s, err := start(p, configuration, 1, serverCore)
+		if err != nil {
+			return err
+		}
+		servers = append(servers, s)
+	}
+	for _, c := range cases {
+		if !o.cases.MatchString(c.name) {
+			continue
+		}
+		results := make([][]measurement, len(servers))
+		for range o.rounds {
+			for i, s := range servers {
+				m, err := s.measure(c, o.duration)
+				if err != nil {
+					return fmt.Errorf("%s, %s: %w", c.name, s.program.name, err)
+				}
+				results[i] = append(results[i], m)
+			}
+		}
+		rep.addCase(c.name, median(results[0]), median(results[1]))
+	}
+	return nil
+}
