@@ -18,13 +18,13 @@ import (
 
 func main() {
 	ipc.InitTitle()
+	ipc.KeepFilesHere()
 	fd, isWorker, err := ipc.WorkerManifest()
 	if err != nil {
 		logging.Stderr("[emerg] " + err.Error())
 		os.Exit(2)
 	}
 	if isWorker {
-		ipc.SetComm("perilune")
 		os.Exit(worker.Main(fd, modules(), hooks()))
 	}
 	os.Exit(run(os.Args))

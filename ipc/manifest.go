@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 
@@ -87,7 +88,7 @@ func WorkerManifest() (fd int, ok bool, err error) {
 	return fd, true, nil
 }
 
-// ReadManifest reads the manifest and closes its descriptor. Every descriptor that it names becomes close-on-exec.
+// ReadManifest reads the manifest and closes its descriptor.
 func ReadManifest(fd int) (*Manifest, error) {
 	f := os.NewFile(uintptr(fd), "manifest")
 	defer f.Close()
@@ -100,14 +101,12 @@ func ReadManifest(fd int) (*Manifest, error) {
 	if err := json.Unmarshal(b, m); err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
-	unix.CloseOnExec(m.IPC)
-	for _, s := range m.Sockets {
-		for _, fd := range s.FDs {
-			unix.CloseOnExec(fd)
-		}
-	}
-	for _, fd := range m.Files {
-		unix.CloseOnExec(fd)
-	}
 	return m, nil
+}
+
+// KeepFilesHere makes every descriptor that the process was started with close-on-exec, but for the standard ones: children get
+// what they are given and nothing else.
+func KeepFilesHere() {
+	// Before Linux 5.11 there is no such call, and a descriptor that a careless parent left open stays open in the children.
+	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 }

@@ -22,10 +22,10 @@ func TestManifestRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Manifest{
-		Generation: 2, Slot: 1, Workers: 4, IPC: fd, Prefix: "/p/", User:     &User{Name: "www", UID: 33, GID: 34, Groups: []int{34, 35}},
+		Generation: 2, Slot: 1, Workers: 4, IPC: fd, Prefix: "/p/", User: &User{Name: "www", UID: 33, GID: 34, Groups: []int{34, 35}},
 		Snapshot: &conf.Snapshot{Files: []conf.SnapshotFile{{Path: "/p/nginx.conf", Text: []byte("\x00\xff")}}},
-		Sockets: []SocketFDs{{Network: "tcp", Addr: "0.0.0.0:80", FDs: []int{fd}}},
-		Files:   map[string]int{"/e.log": fd},
+		Sockets:  []SocketFDs{{Network: "tcp", Addr: "0.0.0.0:80", FDs: []int{fd}}},
+		Files:    map[string]int{"/e.log": fd},
 	}
 	f, err := want.File()
 	if err != nil {
@@ -46,6 +46,7 @@ func TestManifestRoundTrip(t *testing.T) {
 	if !reflect.DeepEqual(*got, want) {
 		t.Errorf("got %+v, want %+v", *got, want)
 	}
+	KeepFilesHere()
 	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
 		t.Errorf("an inherited descriptor is not close-on-exec (%v)", err)
 	}

@@ -28,6 +28,8 @@ func InitTitle() {
 	}
 	os.Args = args
 	titleArea = unsafe.Slice(start, int(to-from))
+	// A process that is started from /proc/self/exe is called "exe". Best effort: the name is for people.
+	_ = os.WriteFile("/proc/self/comm", []byte("perilune"), 0)
 }
 
 // titleExtent says where the arguments start and, as the kernel lets a title run on into it, where the environment ends:
@@ -63,10 +65,4 @@ func SetTitle(text string) {
 	// The last byte stays NUL.
 	n := copy(titleArea[:len(titleArea)-1], text)
 	clear(titleArea[n:])
-}
-
-// SetComm sets the short name of the process: a worker is started from /proc/self/exe and would be called "exe".
-func SetComm(name string) {
-	// Best effort: the name is for people.
-	_ = os.WriteFile("/proc/self/comm", []byte(name), 0)
 }

@@ -57,7 +57,7 @@ func (s *system) exec(g *generation, n int, child *os.File) (int, error) {
 	m := &ipc.Manifest{
 		Generation: g.id, Slot: n, Workers: len(g.slots), MasterPID: os.Getpid(),
 		IPC:    raw(int(child.Fd())),
-		Prefix: g.cycle.Prefix, ConfFile: g.cycle.ConfFile, Globals: s.opts.Globals, ErrorLog: s.opts.ErrorLog,
+		Prefix: s.opts.Prefix, ConfFile: s.opts.ConfFile, Globals: s.opts.Globals, ErrorLog: s.opts.ErrorLog,
 		Snapshot: g.cycle.Snapshot,
 		Sockets:  g.sockets.fdsOf(n, len(g.slots), raw),
 		Files:    make(map[string]int),
