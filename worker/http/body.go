@@ -99,6 +99,7 @@ func (r *Request) ReadBody() error {
 		return err
 	}
 	b.unread = false
+	in.ContentLengthN = b.size
 	if r.Loc.ClientBodyInFileOnly.V != BodyFileOff && b.file == 0 {
 		if err := r.spill(); err != nil {
 			return err
@@ -467,6 +468,9 @@ func (r *Request) discard() (bool, error) {
 	}
 	r.engine.discarding = false
 	r.body.read = true
+	if r.HeadersIn.Chunked {
+		r.HeadersIn.ContentLengthN = 0 // $content_length, as nginx has it
+	}
 	r.engine.lingering = false
 	return true, nil
 }
@@ -485,6 +489,7 @@ func (r *Request) skipBody(p []byte) (int, error) {
 			r.Log(logging.Error, "client sent invalid chunked body")
 			r.engine.discarding = false
 			r.body.unread = true
+			b.read = true // not to be tried again for the error page
 			return used, StatusError(400)
 		}
 		used += n

@@ -38,7 +38,7 @@ type HeaderLine struct {
 	Start           int // first byte of the line, and of the name
 	NameEnd         int
 	Value, ValueEnd int // without the spaces around it
-	BadByte         int // after ParseBadHeader: the byte that is not allowed
+	BadByte         int // after ParseBadHeader: the byte that is not allowed; of a bare CR, the CR
 }
 
 // Rebase makes the offsets relative to the line's start; the engine calls it when it moves the unfinished line to
@@ -106,7 +106,7 @@ func (h *HeaderLine) Parse(buf []byte, underscores bool) ParseStatus {
 			}
 		case hlLF:
 			if c != '\n' {
-				return h.bad(p)
+				return h.bad(p - 1)
 			}
 			for h.ValueEnd > h.Value && buf[h.ValueEnd-1] == ' ' {
 				h.ValueEnd--
@@ -119,7 +119,7 @@ func (h *HeaderLine) Parse(buf []byte, underscores bool) ParseStatus {
 			return ParseDone
 		case hlEmptyLF:
 			if c != '\n' {
-				return h.bad(p)
+				return h.bad(p - 1)
 			}
 			h.state = hlStart
 			h.Pos = p + 1

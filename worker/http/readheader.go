@@ -254,6 +254,9 @@ const maxLogged = 2048 - 300
 func (r *Request) refuse(st ParseStatus) {
 	c := r.Conn
 	c.busy()
+	if !r.engine.inHeader {
+		r.refusedLine(st)
+	}
 	if st == ParseBadHeader {
 		h := &r.engine.header
 		part := c.buf[h.Start:h.BadByte]
@@ -262,6 +265,22 @@ func (r *Request) refuse(st ParseStatus) {
 		r.Log(logging.Info, "%s", st.Text())
 	}
 	r.Finalize(st.HTTPStatus())
+}
+
+// refusedLine notes of a request line that is not accepted what the logs show of it.
+func (r *Request) refusedLine(st ParseStatus) {
+	line := &r.engine.line
+	text := r.Conn.buf[line.Start:r.Conn.last]
+	if end := bytes.IndexAny(text, "\r\n"); end >= 0 {
+		text = text[:end]
+	}
+	r.RequestLine = text
+	if line.Protocol != 0 {
+		r.Protocol = text[:0]
+	}
+	if st == ParseBad09Method {
+		r.HTTPVersion, r.Plain = line.Version, true
+	}
 }
 
 // gotRequestLine takes over what the parser has found.
@@ -277,7 +296,6 @@ func (r *Request) gotRequestLine() bool {
 		r.Protocol = buf[line.Protocol:line.End]
 	}
 	r.BytesIn = int64(c.pos - line.Start)
-	r.UnparsedURI = buf[line.URI:line.URIEnd]
 	if line.HasArgs {
 		r.HasArgs = true
 		r.Args = buf[line.Args:line.URIEnd]
@@ -289,10 +307,12 @@ func (r *Request) gotRequestLine() bool {
 		}
 	} else if !r.normalize(buf[line.URI:line.URIEnd], line.EmptyPath) {
 		c.busy()
+		r.URI = r.RequestLine[:0] // empty, but known
 		r.Log(logging.Info, "client sent invalid request")
 		r.Finalize(400)
 		return false
 	}
+	r.UnparsedURI = buf[line.URI:line.URIEnd]
 	if line.HasHost {
 		if !r.setHost(buf[line.Host:line.HostEnd], "client sent invalid host in request line") {
 			return false

@@ -75,12 +75,12 @@ func sentHeader(r *Request, dst []byte, name string) ([]byte, bool) {
 		switch {
 		case out.Status == 101:
 			return append(dst, "upgrade"...), true
-		case r.KeepAlive:
+		case r.keptAlive():
 			return append(dst, "keep-alive"...), true
 		}
 		return append(dst, "close"...), true
 	case "keep_alive":
-		if t := r.Loc.KeepaliveHeader.V; r.KeepAlive && t > 0 {
+		if t := r.Loc.KeepaliveHeader.V; r.keptAlive() && t > 0 {
 			return strconv.AppendInt(append(dst, "timeout="...), int64(t.Seconds()), 10), true
 		}
 		return dst, false
@@ -104,6 +104,9 @@ func sentHeader(r *Request, dst []byte, name string) ([]byte, bool) {
 	}
 	return dst, found
 }
+
+// keptAlive is what variables tell of keep-alive. As in nginx it is over once the response has been sent: in the log phase.
+func (r *Request) keptAlive() bool { return r.KeepAlive && !r.engine.ended }
 
 // cookieValue is the value of $cookie_NAME.
 func cookieValue(r *Request, dst []byte, name string) ([]byte, bool) {
