@@ -66,6 +66,7 @@ func (c *conn) read(method string) *reply {
 func (c *conn) all() string {
 	c.t.Helper()
 	b, err := io.ReadAll(c.r)
+	c.Close() // the server may linger for it
 	if err != nil {
 		c.t.Fatalf("reading to the end: %v after %q", err, b)
 	}
@@ -162,13 +163,17 @@ func readChunks(r *bufio.Reader) (string, error) {
 // get asks for a path on a connection of its own.
 func (s *server) get(path string) *reply {
 	s.t.Helper()
-	return s.dial().send("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").read("GET")
+	c := s.dial()
+	defer c.Close()
+	return c.send("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").read("GET")
 }
 
 // post sends a body and reads the response.
 func (s *server) post(path, body string) *reply {
 	s.t.Helper()
-	return s.dial().send(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
+	c := s.dial()
+	defer c.Close()
+	return c.send(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
 		path, len(body), body)).read("POST")
 }
 

@@ -5,5 +5,6 @@
 //
 // With PERILUNE_E2E_NGINX set the same tests run against Debian's nginx with
 // its Lua module: what they expect can be checked where it comes from. Tests
-// of what only perilune promises are skipped then.
+// of what only perilune promises are skipped then. PERILUNE_E2E_BINARY names a
+// binary to test instead of one built from the tree.
 package e2e
