@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -441,6 +443,12 @@ func TestProcessOne(t *testing.T) {
 	}
 	s.logged("exited on signal 9")
 	s.until("the worker was replaced", func() bool { return len(children(inner[0])) == 2 })
+	// A process whose parent is gone becomes a child of process 1, which has to wait for it.
+	if err := exec.Command("nsenter", "--target", fmt.Sprint(inner[0]), "--pid", "sh", "-c", "(sleep 0.2 &)").Run(); err != nil {
+		t.Fatal(err)
+	}
+	s.until("the orphan has ended", func() bool { return len(children(inner[0])) == 2 })
+	s.until("the orphan was waited for", func() bool { return len(zombies(inner[0])) == 0 })
 	if err := syscall.Kill(inner[0], syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -501,5 +509,98 @@ func TestPidFileMoves(t *testing.T) {
 	s.ended()
 	if s.read("logs/other.pid") != "" {
 		t.Error("the pid file is still there")
+	}
+}
+
+// halfRequest opens a connection that a worker has to finish.
+func (s *site) halfRequest() net.Conn {
+	s.t.Helper()
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	// The first request makes sure that a worker has the connection.
+	if _, err := fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n"); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := c.Read(make([]byte, 4096)); err != nil {
+		s.t.Fatal(err)
+	}
+	return c
+}
+
+func TestDrainingWorkerFinishesItsRequest(t *testing.T) {
+	s := newSite(t)
+	s.conf("", "one")
+	s.start()
+	c := s.halfRequest()
+	defer c.Close()
+	old := children(s.pid())[0]
+	s.conf("", "two")
+	s.signal(syscall.SIGHUP)
+	s.until("the old worker shows that it drains", func() bool { return cmdline1(old) == "perilune: worker process is shutting down" })
+	s.wantBody("two")
+	// Two further reloads do not wait for it.
+	for _, body := range []string{"three", "four"} {
+		s.conf("", body)
+		s.signal(syscall.SIGHUP)
+		s.until("the reload is done", func() bool { b, _ := s.get(); return b == body })
+	}
+	if _, err := fmt.Fprint(c, "Host: a\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(r.Body); err != nil || string(b) != "one" || !r.Close {
+		t.Errorf("%q, %v, close %v", b, err, r.Close)
+	}
+	s.until("the old worker is gone", func() bool { return !alive(old) })
+}
+
+func TestShutdownTimeout(t *testing.T) {
+	s := newSite(t)
+	s.conf("worker_shutdown_timeout 100ms;", "one")
+	s.start()
+	c := s.halfRequest()
+	defer c.Close()
+	old := children(s.pid())[0]
+	s.signal(syscall.SIGHUP)
+	s.until("the old worker is gone", func() bool { return !alive(old) })
+	s.logged(fmt.Sprintf("worker process %d exited with code 0", old))
+}
+
+func TestReuseportSlotsOverReloads(t *testing.T) {
+	s := newSite(t)
+	conf := func(workers int) {
+		s.write("conf/nginx.conf", fmt.Sprintf("error_log logs/error.log info; worker_processes %d; events { }\n"+
+			"http { server { listen %s reuseport; location / { return 200 one; } } }", workers, s.addr))
+	}
+	conf(2)
+	s.start()
+	for _, workers := range []int{4, 1, 3} {
+		old := children(s.pid())
+		conf(workers)
+		s.signal(syscall.SIGHUP)
+		s.until("the old workers are gone", func() bool { return !slices.ContainsFunc(old, alive) })
+		// The kernel spreads connections over all sockets: each of them has to be served.
+		for range 100 {
+			s.wantBody("one")
+		}
+	}
+	// A worker that cannot be replaced for a while is stood in for.
+	w := children(s.pid())
+	for range 2 {
+		if err := syscall.Kill(w[0], syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		s.logged(fmt.Sprintf("worker process %d exited on signal 9", w[0]))
+		for range 50 {
+			s.wantBody("one")
+		}
+		if w = slices.DeleteFunc(children(s.pid()), func(p int) bool { return slices.Contains(w, p) }); len(w) == 0 {
+			break
+		}
 	}
 }

@@ -236,8 +236,11 @@ func (s *site) wantBody(want string) {
 	}
 }
 
-// children are the child processes of a process.
-func children(pid int) []int {
+// children are the child processes of a process, zombies those that have ended.
+func children(pid int) []int { return childrenIn(pid, false) }
+func zombies(pid int) []int  { return childrenIn(pid, true) }
+
+func childrenIn(pid int, zombie bool) []int {
 	var list []int
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, name := range stats {
@@ -247,7 +250,7 @@ func children(pid int) []int {
 		}
 		i := bytes.LastIndexByte(b, ')')
 		f := strings.Fields(string(b[i+1:]))
-		if len(f) > 1 && f[0] != "Z" && f[1] == strconv.Itoa(pid) {
+		if len(f) > 1 && (f[0] == "Z") == zombie && f[1] == strconv.Itoa(pid) {
 			n, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
 			list = append(list, n)
 		}

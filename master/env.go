@@ -8,7 +8,8 @@ import (
 	"perilune/ipc"
 )
 
-// env is what the master needs of the system; tests put their own in its place.
+// env is what the master needs of the system; tests put their own in its place. What else takes part in the life of the process
+// (a service manager that is told of readiness, reloads and the end) is called from load, begun, changed, discard and closing.
 type env struct {
 	now   func() time.Time
 	after func(d time.Duration, f func()) (stop func()) // f runs in another goroutine

@@ -91,12 +91,13 @@ func confFile(o *Options) string {
 }
 
 func (s *system) serve(cycle *conf.Cycle) int {
+	s.alone = !cycle.CoreConf().MasterProcess.V
 	g, err := s.build(cycle, nil, s.initLog)
 	if err != nil {
 		return 1
 	}
 	status(g.log)
-	if !g.core.MasterProcess.V {
+	if s.alone {
 		return s.single(g)
 	}
 	ipc.SetTitle(title(os.Args))

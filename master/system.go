@@ -23,6 +23,7 @@ type system struct {
 	opts       *Options
 	initLog    *logging.Log // until the first configuration is in force
 	daemonized bool
+	alone      bool   // no workers; a reload does not change that
 	console    bool   // the start is not finished, messages go to standard error as well
 	report     func() // tells the process that waits for the start
 	pid        string // the pid file that was written
@@ -97,7 +98,7 @@ func (s *system) build(cycle *conf.Cycle, old *generation, log *logging.Log) (*g
 		}
 	}
 	workers := cycle.CoreConf().WorkerProcesses.V
-	if !cycle.CoreConf().MasterProcess.V {
+	if s.alone {
 		workers = 1
 	}
 	sockets, err := openSockets(cycle.Listening, workers, before, s.inherited, log, time.Sleep)
