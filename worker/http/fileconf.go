@@ -78,6 +78,7 @@ func initFiles(cf *conf.Conf) error {
 	main.AddHandler(Rewrite, returnHandler)
 	main.AddHandler(Content, indexHandler)
 	main.AddHandler(Content, staticHandler)
+	main.AddHeaderFilter(notModifiedFilter)
 	return nil
 }
 

@@ -60,16 +60,14 @@ func NewLocationTree[C any](locs []Location[C]) (*LocationTree[C], error) {
 			static = append(static, l)
 		}
 	}
-	byName := func(a, b *Location[C]) int { return strings.Compare(a.Name, b.Name) }
-	slices.SortStableFunc(named, byName)
 	t.named = make(map[string]*Location[C], len(named))
 	for _, l := range named {
-		if _, found := t.named[l.Name]; found {
-			return nil, duplicateLocation(l)
+		// As in nginx the first one counts, and nobody complains of another.
+		if _, found := t.named[l.Name]; !found {
+			t.named[l.Name] = l
 		}
-		t.named[l.Name] = l
 	}
-	slices.SortStableFunc(static, byName)
+	slices.SortStableFunc(static, func(a, b *Location[C]) int { return strings.Compare(a.Name, b.Name) })
 	for _, l := range static {
 		if err := t.addStatic(l); err != nil {
 			return nil, err

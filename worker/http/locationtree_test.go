@@ -152,7 +152,6 @@ func TestLocationTree(t *testing.T) {
 func TestLocationTreeDuplicates(t *testing.T) {
 	for _, kinds := range [][2]LocationKind{
 		{LocationPrefix, LocationPrefix}, {LocationPrefix, LocationPrefixFinal}, {LocationExact, LocationExact},
-		{LocationNamed, LocationNamed},
 	} {
 		_, err := NewLocationTree([]Location[int]{
 			{Kind: kinds[0], Name: "/x", File: "a.conf", Line: 3},

@@ -108,7 +108,10 @@ var charClass = func() (t [256]uint8) {
 	return t
 }()
 
-const protocolName = "HTTP/"
+const (
+	protocolName = "HTTP/"
+	usualEnd     = "HTTP/1.1\r\n" // of nearly all request lines
+)
 
 // RequestLine parses a request line. All fields but the flags are offsets into the buffer that Parse gets, so that
 // they hold when the engine moves the unfinished line to a larger buffer. The zero value is ready for a request.
@@ -418,6 +421,12 @@ func (l *RequestLine) parseVersion(buf []byte, p int) (int, ParseStatus) {
 				l.state = rlLF
 			case 'H':
 				l.Protocol = p
+				if len(buf)-p >= len(usualEnd) && string(buf[p:p+len(usualEnd)]) == usualEnd && l.Method != MethodConnect {
+					l.Version = 1001
+					l.End = p + len(usualEnd) - 2
+					l.state = rlStart
+					return p + len(usualEnd), ParseDone
+				}
 				l.literal = 1
 				l.state = rlProtocol
 			default:

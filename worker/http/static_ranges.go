@@ -76,6 +76,27 @@ func matchETag(list []byte, etag string, weak bool) bool {
 	return false
 }
 
+// notModifiedFilter answers conditional requests for all that is not a static file: those look at the conditions before
+// they look at the ranges.
+func notModifiedFilter(next HeaderFilter) HeaderFilter {
+	return func(r *Request) error {
+		if r.HeadersOut.Status != 200 || r != r.Main {
+			return next(r)
+		}
+		switch r.checkConditions() {
+		case 304:
+			r.notModified()
+		case 412:
+			r.CleanHeader()
+			if r.specialResponse(412) != OK {
+				return errClosed
+			}
+			return StatusError(412)
+		}
+		return next(r)
+	}
+}
+
 // notModified makes the response a 304.
 func (r *Request) notModified() {
 	out := &r.HeadersOut

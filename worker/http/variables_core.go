@@ -133,8 +133,6 @@ func requestBodyFileVariable(r *Request, dst []byte, _ string) ([]byte, bool) {
 	return append(dst, name...), name != ""
 }
 
-func none(_ *Request, dst []byte, _ string) ([]byte, bool) { return dst, false }
-
 var requestVariables = []Variable{
 	{Name: "args", Get: optional(argsOf), Set: setArgs, Doc: "arguments of the request line"},
 	{Name: "query_string", Get: optional(argsOf), Doc: "the same as $args"},

@@ -1,0 +1,120 @@
+package http
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"perilune/conf"
+)
+
+// configErrors are http blocks that must be refused.
+var configErrors = []string{
+	"log_format f '$nope';",
+	"log_format f '${a';",
+	"log_format f '$';",
+	"log_format f '$ x';",
+	"log_format f escape=html x;",
+	"log_format f a; log_format f b;",
+	"log_format combined a;",
+	"access_log a.log nope;",
+	"access_log off combined;",
+	"access_log a.log combined nope;",
+	"access_log a.log combined if=$nope;",
+	"server { return 200 $nope; }",
+	"server { return 200 '${'; }",
+	"server { return 200 '${a'; }",
+	"server { return 200 '$'; }",
+	"server { return 1000; }",
+	"server { return x; }",
+	"server { return /x; }",
+	"server { return 200 a b; }",
+	"root a; root b;",
+	"server { location /a { root x; alias y; } }",
+	"server { location /a { alias x; root y; } }",
+	"server { location /a { alias x; alias y; } }",
+	"server { location @a { alias x; } }",
+	"root $document_root/x;",
+	"root '${realpath_root}';",
+	"root $nope;",
+	"alias x;",
+	"index '';",
+	"if_modified_since maybe;",
+	"etag maybe;",
+	"max_ranges x;",
+	"max_ranges 1; max_ranges 2;",
+	"types { a b; } types;",
+	"types { include a b; }",
+	"server { server_name *; }",
+	"server { server_name a*b; }",
+	"server { server_name *.*; }",
+	"server { server_name .; }",
+	"server { server_name a..b; }",
+	"server { server_name ~; }",
+	"server { location /a { } location /a { } }",
+	"server { location = /a { } location = /a { } }",
+	"server { location ^~ /a { } location /a { } }",
+	"server { location @a { } location @a { } }",
+	"server { location = /a { location /a/b { } } }",
+	"server { location /a { location /b { } } }",
+	"server { location /a { location @b { } } }",
+	"server { location !~ /a { } }",
+	"server { location ~ '^/(?<uri>.)' { } }",
+	"server { location ~ '^/(?<mine>.)' { return 200 $mine$nope; } }",
+}
+
+// TestConfigErrorsAsNginx compares the messages with nginx's, for one and the same file.
+func TestConfigErrorsAsNginx(t *testing.T) {
+	bin, err := exec.LookPath("nginx")
+	if err != nil {
+		t.Skip("no nginx to compare with")
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	message := regexp.MustCompile(`nginx: \[emerg\] (.*)`)
+	for _, text := range configErrors {
+		text = "pid " + dir + "/pid;\nevents {}\nhttp {\nlarge_client_header_buffers 4 8k;\n" + text + "\n}\n"
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, _ := exec.Command(bin, "-t", "-p", dir, "-c", file, "-e", dir+"/error.log").CombinedOutput()
+		want := "accepted"
+		if m := message.FindSubmatch(out); m != nil {
+			want = string(m[1])
+		}
+		got := "accepted"
+		if _, err := conf.Load(conf.Options{Prefix: dir, ConfFile: file, TestOnly: true, Modules: append(conf.Modules(), Modules()...)}); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s\n got: %s\nwant: %s", strings.Split(text, "\n")[4], got, want)
+		}
+	}
+}
+
+// TestConfigRefused has what nginx would take and this server does not: the messages say so.
+func TestConfigRefused(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "nginx.conf")
+	for text, want := range map[string]string{
+		"access_log a.log combined buffer=32k;": `the "buffer=32k" parameter of "access_log" is not supported in ` + file + ":3",
+		"access_log a.log combined gzip;":       `the "gzip" parameter of "access_log" is not supported in ` + file + ":3",
+		"access_log syslog:server=a;":           `access_log to syslog is not supported: "syslog:server=a" in ` + file + ":3",
+		"access_log $host.log;":                 `variables in the path of "access_log" are not supported: "$host.log" in ` + file + ":3",
+		"server { return 200 $limit_rate; }":    `unknown "limit_rate" variable`,
+	} {
+		if err := os.WriteFile(file, []byte("events {}\nhttp {\n"+text+"\n}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := conf.Load(conf.Options{Prefix: dir, ConfFile: file, TestOnly: true, Modules: append(conf.Modules(), Modules()...)})
+		if err == nil || err.Error() != want {
+			t.Errorf("%s\n got: %v\nwant: %s", text, err, want)
+		}
+	}
+}
