@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -94,6 +95,10 @@ func raiseFileLimit() {
 }
 
 func runCases(o *options, programs []program, rep *report) error {
+	wanted := slices.DeleteFunc(slices.Clone(cases), func(c benchCase) bool { return !o.cases.MatchString(c.name) })
+	if len(wanted) == 0 {
+		return nil
+	}
 	var servers []*server
 	defer func() {
 		for _, s := range servers {
@@ -107,10 +112,7 @@ func runCases(o *options, programs []program, rep *report) error {
 		}
 		servers = append(servers, s)
 	}
-	for _, c := range cases {
-		if !o.cases.MatchString(c.name) {
-			continue
-		}
+	for _, c := range wanted {
 		results := make([][]measurement, len(servers))
 		for range o.rounds {
 			for i, s := range servers {

@@ -282,7 +282,9 @@ func TestHeaderLimits(t *testing.T) {
 		{"header too long", "GET / HTTP/1.1\r\nHost: a\r\nX: " + long(5000) + "\r\n\r\n", 400, "400 Request Header Or Cookie Too Large"},
 		{"too many headers", "GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X: "+long(100)+"\r\n", 100) + "\r\n", 400, "400 Request Header Or Cookie Too Large"},
 	} {
-		r := s.dial().send(tt.request).read("GET")
+		c := s.dial()
+		r := c.send(tt.request).read("GET")
+		c.Close()
 		if r.status != tt.status || tt.title != "" && !strings.Contains(r.body, "<title>"+tt.title+"</title>") {
 			t.Errorf("%s: %d %q", tt.name, r.status, r.body)
 		}
