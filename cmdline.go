@@ -140,19 +140,31 @@ func (c *cmdline) showVersion(w io.Writer) {
 	}
 }
 
-// missing are modules of nginx that configure would build and this program does not have.
-var missing = []string{
-	"access", "auth_basic", "autoindex", "browser", "charset", "empty_gif", "fastcgi", "geo", "grpc", "gzip", "limit_conn",
-	"limit_req", "map", "memcached", "mirror", "proxy", "referer", "rewrite", "scgi", "split_clients", "ssi",
-	"upstream_hash", "upstream_ip_hash", "upstream_keepalive", "upstream_least_conn", "upstream_random", "upstream_zone",
-	"userid", "uwsgi",
+// optional are the modules that nginx has unless configure is told otherwise, each with a directive of it.
+var optional = []struct{ module, directive string }{
+	{"access", "allow"}, {"auth_basic", "auth_basic"}, {"autoindex", "autoindex"}, {"browser", "modern_browser"},
+	{"charset", "charset"}, {"empty_gif", "empty_gif"}, {"fastcgi", "fastcgi_pass"}, {"geo", "geo"}, {"grpc", "grpc_pass"},
+	{"gzip", "gzip"}, {"limit_conn", "limit_conn"}, {"limit_req", "limit_req"}, {"map", "map"},
+	{"memcached", "memcached_pass"}, {"mirror", "mirror"}, {"proxy", "proxy_pass"}, {"referer", "valid_referers"},
+	{"rewrite", "rewrite"}, {"scgi", "scgi_pass"}, {"split_clients", "split_clients"}, {"ssi", "ssi"},
+	{"upstream_hash", "hash"}, {"upstream_ip_hash", "ip_hash"}, {"upstream_keepalive", "keepalive"},
+	{"upstream_least_conn", "least_conn"}, {"upstream_random", "random"}, {"upstream_zone", "zone"},
+	{"userid", "userid"}, {"uwsgi", "uwsgi_pass"},
 }
 
-// configureArguments are the arguments to nginx's configure that would come closest.
+// configureArguments are the arguments to nginx's configure that come closest to this program.
 func configureArguments() string {
+	has := make(map[string]bool)
+	for _, m := range modules() {
+		for _, c := range m.Commands {
+			has[c.Name] = true
+		}
+	}
 	args := []string{"--prefix=" + strings.TrimSuffix(prefix, "/"), "--conf-path=" + confPath, "--error-log-path=" + errorLog}
-	for _, m := range missing {
-		args = append(args, "--without-http_"+m+"_module")
+	for _, o := range optional {
+		if !has[o.directive] {
+			args = append(args, "--without-http_"+o.module+"_module")
+		}
 	}
 	return strings.Join(args, " ")
 }

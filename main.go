@@ -64,7 +64,9 @@ func modules() []*conf.Module {
 // hooks tie Lua to the worker.
 func hooks() *worker.Hooks {
 	return &worker.Hooks{
-		Init: func(srv *http.Server, info *worker.Info) error { return httplua.Init(srv, info) },
+		Init:       func(srv *http.Server, info *worker.Info) error { return httplua.Init(srv, info) },
+		InitWorker: func(srv *http.Server, info *worker.Info) error { return httplua.InitWorker(srv, info) },
+		Memory:     httplua.Memory,
 	}
 }
 
