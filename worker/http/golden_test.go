@@ -195,6 +195,7 @@ server {
 	location /before { if_modified_since before; alias SITE; }
 	location /norange { max_ranges 0; alias SITE; }
 	location /onerange { max_ranges 1; alias SITE; }
+	location /varroot { root SITE/$arg_d; }
 	location = /exact { return 200 exact; }
 	location /nested/ { location /nested/in { return 200 in; } return 200 out; }
 	location /img { return 200 img; location ~ \.png$ { return 200 png; } }
@@ -213,7 +214,7 @@ var goldenRequests = []string{
 	"HEAD /return/301", "GET /return/404", "GET /return/404t", "HEAD /return/404", "GET /return/500", "GET /return/418", "GET /return/444",
 	"GET /relative", "GET /re/abc/12", "GET /re/abc/x", "GET /types/a.html", "GET /types/b.txt",
 	"GET /aliased/", "GET /aliased/index.html", "GET /aliased", "GET /aliasre/a.html", "GET /noetag/a.html", "GET /norange/a.html",
-	"GET /exact", "GET /exact/", "GET /nested/", "GET /nested/in", "GET /img/a", "GET /img/a.png",
+	"GET /varroot/deep/f.jpg?d=other", "GET /varroot/?d=none", "GET /exact", "GET /exact/", "GET /nested/", "GET /nested/in", "GET /img/a", "GET /img/a.png",
 	"GET /a.html HTTP/1.0\r\n\r\n", "GET /a.html\r\n", "GET /missing\r\n", "GET /sub HTTP/1.0\r\n\r\n",
 	"GET http://example.com/sub HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 	"GET /a.html HTTP/1.1\r\nConnection: close\r\n\r\n",
@@ -368,7 +369,11 @@ func plainLine(line string) string {
 
 var errorPrefix = regexp.MustCompile(`^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (\[\w+\]) \d+#\d+: \*\d+ `)
 
-func plainError(line string) string { return errorPrefix.ReplaceAllString(plain(line), "$1 ") }
+// plainError takes time, PID and connection out; of a line that has been cut their lengths decide where.
+func plainError(line string) string {
+	line = errorPrefix.ReplaceAllString(plain(line), "$1 ")
+	return line[:min(len(line), 1900)]
+}
 
 func cutText(s string) string {
 	if len(s) > 900 {

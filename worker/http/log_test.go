@@ -1,6 +1,10 @@
 package http
 
 import (
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 
 	"perilune/conf"
@@ -158,5 +162,20 @@ func TestLogLineAllocatesNothing(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { r.Variable("uri"); r.Variable("http_host"); r.Variable("arg_b") }); n != 0 {
 		t.Errorf("%v allocations for three variables", n)
+	}
+}
+
+// TestLiveVariables asks a running server for the variables whose values are never the same.
+func TestLiveVariables(t *testing.T) {
+	addr := startServer(t, t.TempDir(), `server { LISTEN; return 200
+		"$time_local|$time_iso8601|$msec|$request_time|$connection_time|$request_id|$pid|$connection|$connection_requests|$remote_port|$server_port|$hostname|$binary_remote_addr|$tcpinfo_rtt|$tcpinfo_snd_cwnd"; }`)[0]
+	_, body := answerOf(t, ask(t, addr, "GET / HTTP/1.0\r\n\r\n"))
+	_, port, _ := strings.Cut(addr, ":")
+	host, _ := os.Hostname()
+	want := regexp.MustCompile(`^\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d\|\d{10}\.\d{3}\|` +
+		`\d+\.\d{3}\|\d+\.\d{3}\|[0-9a-f]{32}\|` + strconv.Itoa(os.Getpid()) + `\|\d+\|1\|\d+\|` + port + `\|` + regexp.QuoteMeta(host) +
+		"\\|\x7f\x00\x00\x01" + `\|\d+\|\d+$`)
+	if !want.MatchString(body) {
+		t.Errorf("%q does not match %s", body, want)
 	}
 }

@@ -7,6 +7,7 @@ type requestParts struct {
 	hasID     bool
 	pipelined bool   // the engine: the request was in the buffer before the last one was answered
 	text      []byte // memory for the text of a return directive
+	path      []byte // memory for the path of a file
 }
 
 func (p *requestParts) reset() {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"path/filepath"
 	"strconv"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -42,6 +41,12 @@ func (r *Request) AppendFilename(dst []byte) []byte {
 	return append(dst, r.URI...)
 }
 
+// filename is AppendFilename into memory that the next call for the request uses again.
+func (r *Request) filename() []byte {
+	r.parts.path = r.AppendFilename(r.parts.path[:0])
+	return r.parts.path
+}
+
 // staticHandler is the content handler of last resort: the file that the URI names.
 func staticHandler(r *Request) int {
 	if r.MethodID&(MethodGet|MethodHead|MethodPost) == 0 {
@@ -50,10 +55,10 @@ func staticHandler(r *Request) int {
 	if r.URI[len(r.URI)-1] == '/' {
 		return Declined
 	}
-	path := r.AppendFilename(make([]byte, 0, 256))
-	fd, err := unix.Open(string(path), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return r.fileError("open()", path, err)
+	path := r.filename()
+	fd, errno := openFile(path)
+	if errno != 0 {
+		return r.fileError("open()", path, errno)
 	}
 	defer func() { _ = unix.Close(fd) }()
 	var st unix.Stat_t
@@ -96,10 +101,8 @@ func etagOf(mtime, size int64) string {
 
 // fileError turns the error of a system call into a status, and logs it as nginx does.
 func (r *Request) fileError(call string, path []byte, err error) int {
-	var errno syscall.Errno
-	errors.As(err, &errno)
 	level, status := logging.Crit, 500
-	switch errno {
+	switch err {
 	case unix.ENOENT, unix.ENOTDIR, unix.ENAMETOOLONG:
 		level, status = logging.Error, 404
 	case unix.EACCES, unix.EMLINK, unix.ELOOP:
@@ -177,7 +180,7 @@ func indexHandler(r *Request) int {
 	if r.URI[len(r.URI)-1] != '/' || r.MethodID&(MethodGet|MethodHead|MethodPost) == 0 {
 		return Declined
 	}
-	dir := r.AppendFilename(make([]byte, 0, 256))
+	dir := r.filename()
 	tested := false
 	for _, index := range fileConfOf(r).Index.V {
 		path := index.AppendTo(r, dir)
@@ -185,8 +188,7 @@ func indexHandler(r *Request) int {
 		if len(name) > 0 && name[0] == '/' {
 			return r.InternalRedirect(bytes.Clone(name), r.Args)
 		}
-		var st unix.Stat_t
-		err := unix.Stat(string(path), &st)
+		_, err := statFile(path)
 		switch {
 		case err == nil:
 			return r.InternalRedirect(append(bytes.Clone(r.URI), name...), r.Args)
@@ -212,8 +214,7 @@ func indexHandler(r *Request) int {
 // testDirectory tells a directory without index from one that is not there.
 func (r *Request) testDirectory(path, dir []byte) int {
 	dir = bytes.TrimSuffix(dir, []byte{'/'})
-	var st unix.Stat_t
-	err := unix.Stat(string(dir), &st)
+	mode, err := statFile(dir)
 	switch {
 	case errors.Is(err, unix.EMLINK) || errors.Is(err, unix.ELOOP):
 		return 403
@@ -224,7 +225,7 @@ func (r *Request) testDirectory(path, dir []byte) int {
 	case err != nil:
 		r.Log(logging.Crit, "stat() \"%s\" failed %s", dir, logging.ErrnoText(err))
 		return 500
-	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
+	case mode&unix.S_IFMT != unix.S_IFDIR:
 		r.Log(logging.Alert, "\"%s\" is not a directory", dir)
 		return 500
 	}

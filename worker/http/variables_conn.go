@@ -1,48 +1,31 @@
 package http
 
 import (
-	"net/netip"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
 func serverAddr(r *Request, dst []byte, _ string) ([]byte, bool) {
-	a, ok := r.Conn.localAddrPort()
-	if !ok {
-		return append(dst, "unix:"...), true
-	}
-	return a.Addr().AppendTo(dst), true
+	addr, _ := r.Conn.LocalAddr()
+	return append(dst, addr...), true
 }
 
 func serverPort(r *Request, dst []byte, _ string) ([]byte, bool) {
-	a, ok := r.Conn.localAddrPort()
-	if !ok {
-		return dst, true
-	}
-	return strconv.AppendUint(dst, uint64(a.Port()), 10), true
+	_, port := r.Conn.LocalAddr()
+	return appendPort(dst, port), true
 }
 
-// localAddrPort is the address that the client has connected to; false for a unix socket.
-func (c *Conn) localAddrPort() (netip.AddrPort, bool) {
-	sa, err := unix.Getsockname(c.FD.Sysfd)
-	if err != nil {
-		return netip.AddrPort{}, false
+// appendPort appends a port; unix sockets have 0, which is not shown.
+func appendPort(dst []byte, port int) []byte {
+	if port == 0 {
+		return dst
 	}
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), true
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port)), true
-	}
-	return netip.AddrPort{}, false
+	return strconv.AppendInt(dst, int64(port), 10)
 }
 
 func remotePort(r *Request, dst []byte, _ string) ([]byte, bool) {
-	if r.Conn.RemotePort == 0 {
-		return dst, true
-	}
-	return strconv.AppendInt(dst, int64(r.Conn.RemotePort), 10), true
+	return appendPort(dst, r.Conn.RemotePort), true
 }
 
 // tcpinfo makes a VarFunc of a field of TCP_INFO.
