@@ -47,6 +47,7 @@ func (s *Server) newRequest(c *Conn) *Request {
 	r.StartMsec = s.loop.NowMsec()
 	r.MainConf = s.main
 	r.useServer(c.addr.def)
+	r.HTTPVersion = 1000 // until the request line says otherwise
 	r.HeadersIn.ContentLengthN = -1
 	r.HeadersOut.ContentLengthN = -1
 	r.HeadersOut.LastModified = -1
