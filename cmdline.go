@@ -136,7 +136,11 @@ func (c *cmdline) showVersion(w io.Writer) {
 		fmt.Fprintf(w, "built by %s\n", runtime.Version())
 		// Tools look for this line. There is no OpenSSL in the program; its part is done by Go's own TLS.
 		fmt.Fprintf(w, "built with OpenSSL 3.0.0 (compatible; Go crypto/tls, up to %s)\n", tls.VersionName(tls.VersionTLS13))
-		fmt.Fprintf(w, "configure arguments: %s\n", configureArguments())
+		args := configureArguments()
+		if strings.Contains(args, sslModule) {
+			fmt.Fprintln(w, "TLS SNI support enabled")
+		}
+		fmt.Fprintf(w, "configure arguments: %s\n", args)
 	}
 }
 
@@ -166,5 +170,10 @@ func configureArguments() string {
 			args = append(args, "--without-http_"+o.module+"_module")
 		}
 	}
+	if has["ssl_certificate"] {
+		args = append(args, sslModule)
+	}
 	return strings.Join(args, " ")
 }
+
+const sslModule = "--with-http_ssl_module"

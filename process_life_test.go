@@ -604,3 +604,26 @@ func TestReuseportSlotsOverReloads(t *testing.T) {
 		}
 	}
 }
+
+func TestManyReloadsAtOnce(t *testing.T) {
+	s := newSite(t)
+	s.conf("worker_processes 2;", "one")
+	s.start()
+	for range 100 {
+		s.signal(syscall.SIGHUP)
+	}
+	s.conf("worker_processes 2;", "two")
+	s.signal(syscall.SIGHUP)
+	s.until("the last configuration serves", func() bool { b, _ := s.get(); return b == "two" })
+	s.until("there are two workers again", func() bool { return len(children(s.pid())) == 2 })
+	// A stop in the middle of a reload leaves nothing behind.
+	s.signal(syscall.SIGHUP)
+	workers := children(s.pid())
+	s.signal(syscall.SIGTERM)
+	if code := s.ended(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if slices.ContainsFunc(workers, alive) || s.pid() != 0 {
+		t.Error("something is left behind")
+	}
+}

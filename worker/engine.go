@@ -96,6 +96,9 @@ func (e *engine) start() error {
 			return err
 		}
 	}
+	if e.info.exiting {
+		return nil // told to quit while Lua code was waiting
+	}
 	if err := e.srv.Start(); err != nil {
 		e.log.Log(logging.Emerg, 0, err.Error())
 		return err

@@ -29,7 +29,7 @@ type process struct {
 	conn *ipc.Conn
 	beat loop.Timer
 
-	serving atomic.Bool // the loop runs; before that a stop must not wait for it
+	serving atomic.Bool // Lua's init code has ended; before that a stop must not wait for the loop
 	failed  bool
 }
 
@@ -112,13 +112,13 @@ func (p *process) prepare(modules []*conf.Module, hooks *Hooks) error {
 
 // startUp runs in the loop: Lua code may wait in it.
 func (p *process) startUp() {
-	p.serving.Store(true)
 	if err := p.bringUp(); err != nil {
 		p.failed = true
 		p.fail(err)
 		p.loop.Stop()
 		return
 	}
+	p.serving.Store(true)
 	_ = p.conn.Send(&ipc.Message{Type: ipc.Ready})
 	p.loop.SetTimer(&p.beat, beatInterval)
 }
