@@ -149,6 +149,8 @@ func (m *master) onSignal(sig syscall.Signal) {
 		action = ", reconfiguring"
 	case syscall.SIGUSR1:
 		action = ", reopening logs"
+	case syscall.SIGUSR2:
+		action = ", ignoring"
 	case syscall.SIGWINCH:
 		if m.daemonized {
 			action = ", stop accepting connections"

@@ -14,6 +14,7 @@ var signalNames = map[syscall.Signal]string{
 	syscall.SIGQUIT:  "SIGQUIT",
 	syscall.SIGTERM:  "SIGTERM",
 	syscall.SIGUSR1:  "SIGUSR1",
+	syscall.SIGUSR2:  "SIGUSR2",
 	syscall.SIGWINCH: "SIGWINCH",
 	syscall.SIGCHLD:  "SIGCHLD",
 }

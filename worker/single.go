@@ -148,6 +148,8 @@ func (s *single) onSignal(sig syscall.Signal) {
 			s.cur.log.Log(logging.Notice, 0, "reopening logs")
 			s.host.Reopen()
 		}
+	case syscall.SIGUSR2:
+		action = ", ignoring"
 	}
 	logSignal(s.cur.log, sig, action)
 	do()
