@@ -1,0 +1,290 @@
+package vm
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"os"
+	osexec "os/exec"
+	"sync"
+	"syscall"
+	"weak"
+)
+
+// ioFile is a Lua file: C's FILE with one position for reading and writing. The
+// mutex is held while an operation runs, because another thread of the VM may
+// use the file while this one blocks in a system call.
+type ioFile struct {
+	mu   sync.Mutex
+	m    *VM
+	f    *os.File // nil when closed
+	r    *bufio.Reader
+	w    *bufio.Writer
+	cmd  *osexec.Cmd // of popen
+	std  bool        // cannot be closed
+	mode bufferMode
+}
+
+type bufferMode uint8
+
+const (
+	bufferFull bufferMode = iota
+	bufferLine
+	bufferNone
+)
+
+const ioBuffer = 4096
+
+// rawFile does the system calls of an ioFile where they may block.
+type rawFile struct{ *ioFile }
+
+func (f rawFile) Read(b []byte) (n int, err error) {
+	f.m.block(func() { n, err = f.f.Read(b) })
+	return n, err
+}
+
+func (f rawFile) Write(b []byte) (n int, err error) {
+	f.m.block(func() { n, err = f.f.Write(b) })
+	return n, err
+}
+
+// lock waits for the file in a way that lets its user go on.
+func (f *ioFile) lock() {
+	if !f.mu.TryLock() {
+		f.m.block(f.mu.Lock)
+	}
+}
+
+func (f *ioFile) unlock() { f.mu.Unlock() }
+
+// reader prepares for reading.
+func (f *ioFile) reader() (*bufio.Reader, error) {
+	if f.w != nil && f.w.Buffered() > 0 {
+		if err := f.flush(); err != nil {
+			return nil, err
+		}
+	}
+	if f.r == nil {
+		f.r = bufio.NewReaderSize(rawFile{f}, ioBuffer)
+	}
+	return f.r, nil
+}
+
+// unread moves the file's position back over what was read ahead.
+func (f *ioFile) unread() {
+	if f.r != nil && f.r.Buffered() > 0 {
+		// Pipes have no position to correct.
+		if _, err := f.f.Seek(int64(-f.r.Buffered()), io.SeekCurrent); err == nil {
+			f.r.Reset(rawFile{f})
+		}
+	}
+}
+
+func (f *ioFile) write(s string) error {
+	f.unread()
+	if f.mode == bufferNone {
+		_, err := io.WriteString(rawFile{f}, s)
+		return err
+	}
+	if f.w == nil {
+		f.w = bufio.NewWriterSize(rawFile{f}, ioBuffer)
+	}
+	if f.w.Buffered() == 0 {
+		f.m.io.dirty[weak.Make(f)] = struct{}{}
+	}
+	if _, err := f.w.WriteString(s); err != nil {
+		f.w.Reset(rawFile{f}) // drop it, as C does; the error is reported now
+		return err
+	}
+	if f.mode == bufferLine {
+		for i := len(s) - 1; i >= 0; i-- {
+			if s[i] == '\n' {
+				return f.flush()
+			}
+		}
+	}
+	return nil
+}
+
+func (f *ioFile) flush() error {
+	if f.w == nil {
+		return nil
+	}
+	delete(f.m.io.dirty, weak.Make(f))
+	err := f.w.Flush()
+	if err != nil {
+		f.w.Reset(rawFile{f})
+	}
+	return err
+}
+
+// close closes the file; for a process it waits for its end.
+func (f *ioFile) close() error {
+	err := f.flush()
+	f.m.block(func() {
+		if cerr := f.f.Close(); err == nil {
+			err = cerr
+		}
+		if f.cmd != nil {
+			var exit *osexec.ExitError
+			if werr := f.cmd.Wait(); !errors.As(werr, &exit) && err == nil {
+				err = werr
+			}
+		}
+	})
+	f.f, f.r, f.w = nil, nil, nil
+	return err
+}
+
+func (f *ioFile) seek(off int64, whence int) (pos int64, err error) {
+	if err := f.flush(); err != nil {
+		return 0, err
+	}
+	if f.r != nil {
+		if whence == io.SeekCurrent {
+			off -= int64(f.r.Buffered())
+		}
+		f.r.Reset(rawFile{f})
+	}
+	f.m.block(func() { pos, err = f.f.Seek(off, whence) })
+	return pos, err
+}
+
+// readLine appends a line; ok is false at the end of the file.
+func (f *ioFile) readLine(dst []byte, keep bool) (line []byte, ok bool, err error) {
+	r, err := f.reader()
+	if err != nil {
+		return dst, false, err
+	}
+	for {
+		b, err := r.ReadSlice('\n')
+		dst = append(dst, b...)
+		switch {
+		case err == nil:
+			if !keep {
+				dst = dst[:len(dst)-1]
+			}
+			return dst, true, nil
+		case errors.Is(err, bufio.ErrBufferFull):
+			if len(dst) > maxString {
+				return dst, false, syscall.ENOMEM
+			}
+		case errors.Is(err, io.EOF):
+			return dst, len(dst) > 0, nil
+		default:
+			return dst, false, err
+		}
+	}
+}
+
+// readAll appends what is left.
+func (f *ioFile) readAll(dst []byte) ([]byte, error) {
+	r, err := f.reader()
+	if err != nil {
+		return dst, err
+	}
+	for {
+		if cap(dst)-len(dst) < 512 {
+			dst = append(dst, make([]byte, max(512, len(dst)))...)[:len(dst)]
+		}
+		n, err := r.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return dst, nil
+		case err != nil:
+			return dst, err
+		case len(dst) > maxString:
+			return dst, syscall.ENOMEM
+		}
+	}
+}
+
+// readBytes appends up to n bytes; ok is false at the end of the file.
+func (f *ioFile) readBytes(dst []byte, n int) (b []byte, ok bool, err error) {
+	r, err := f.reader()
+	if err != nil {
+		return dst, false, err
+	}
+	if n == 0 {
+		_, err := r.Peek(1)
+		if errors.Is(err, io.EOF) {
+			err = nil
+			return dst, false, err
+		}
+		return dst, err == nil, err
+	}
+	for n > 0 {
+		part := min(n, 1<<16)
+		from := len(dst)
+		dst = append(dst, make([]byte, part)...)
+		got, err := io.ReadFull(r, dst[from:])
+		dst = dst[:from+got]
+		n -= got
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return dst, len(dst) > 0, nil
+		case err != nil:
+			return dst, false, err
+		}
+	}
+	return dst, true, nil
+}
+
+// readNumber reads as scanf("%lf") does: the longest text that can begin a
+// number is consumed.
+func (f *ioFile) readNumber() (x float64, ok bool, err error) {
+	r, err := f.reader()
+	if err != nil {
+		return 0, false, err
+	}
+	var buf [200]byte
+	b := buf[:0]
+	peek := func() byte {
+		c, err := r.Peek(1)
+		if err != nil {
+			return 0
+		}
+		return c[0]
+	}
+	take := func() {
+		c, _ := r.ReadByte() // was there a moment ago
+		if len(b) < len(buf) {
+			b = append(b, c)
+		}
+	}
+	for isSpace(peek()) {
+		_, _ = r.Discard(1)
+	}
+	if c := peek(); c == '-' || c == '+' {
+		take()
+	}
+	hex := false
+	if peek() == '0' {
+		take()
+		if peek()|0x20 == 'x' {
+			hex = true
+			take()
+		}
+	}
+	digits := func() {
+		for c := peek(); isDigit(c) || hex && hexDigit(c) >= 0; c = peek() {
+			take()
+		}
+	}
+	digits()
+	if peek() == '.' {
+		take()
+		digits()
+	}
+	if c := peek() | 0x20; len(b) > 0 && (hex && c == 'p' || !hex && c == 'e') {
+		take()
+		if c := peek(); c == '-' || c == '+' {
+			take()
+		}
+		hex = false
+		digits()
+	}
+	x, ok = ParseNumber(string(b))
+	return x, ok, nil
+}

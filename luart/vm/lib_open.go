@@ -1,0 +1,51 @@
+package vm
+
+// libState is what the standard library keeps in a VM.
+type libState struct {
+	// Block runs a function that may block the goroutine, so that the host
+	// can let other threads run meanwhile; nil means to just call it.
+	Block func(f func())
+	// Exit ends the process for os.exit; nil means os.Exit.
+	Exit func(code int)
+
+	patterns patternCache
+	io       ioState
+}
+
+// openStandard opens the libraries besides base, coroutine and package, which
+// must be there already.
+func (m *VM) openStandard() {
+	openString(m)
+	openTable(m)
+	openMath(m)
+	openBit(m)
+	openOS(m)
+	openIO(m)
+	openDebug(m)
+	openJIT(m)
+	openBuffer(m)
+}
+
+// openLib makes a library a global variable and a loaded module.
+func (m *VM) openLib(name string, lib *Table) {
+	m.globals.SetStr(name, lib.Value())
+	if pkg, ok := m.globals.GetStr("package").AsTable(); ok {
+		if loaded, ok := pkg.GetStr("loaded").AsTable(); ok {
+			loaded.SetStr(name, lib.Value())
+		}
+	}
+}
+
+// preload makes require(name) call open.
+func (m *VM) preload(name string, open func(t *Thread) Value) {
+	pkg, ok := m.globals.GetStr("package").AsTable()
+	if !ok {
+		return
+	}
+	if preload, ok := pkg.GetStr("preload").AsTable(); ok {
+		preload.SetStr(name, m.NewFunction(name, func(t *Thread) int {
+			t.Push(open(t))
+			return 1
+		}))
+	}
+}
