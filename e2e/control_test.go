@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const pidServer = `location / { content_by_lua_block { ngx.print(ngx.worker.pid()) } }`
+const pidServer = `location / { return 200 $pid; }`
 
 func TestCommandLine(t *testing.T) {
 	s := newServer(t, config{servers: "return 200 x;"})

@@ -176,7 +176,10 @@ func (c *child) finish(t *testing.T) {
 }
 
 func TestManyProcessesOneFile(t *testing.T) {
-	const writers, count = 8, 3000
+	writers, count := 8, 3000
+	if testing.Short() {
+		count = 600
+	}
 	path := filepath.Join(t.TempDir(), "access.log")
 	for _, c := range startWriters(t, path, writers, count) {
 		c.finish(t)
@@ -189,7 +192,10 @@ func TestManyProcessesOneFile(t *testing.T) {
 }
 
 func TestRenameAndReopenLoseNothing(t *testing.T) {
-	const writers, count = 4, 6000
+	writers, count := 4, 6000
+	if testing.Short() {
+		count = 2000
+	}
 	path := filepath.Join(t.TempDir(), "access.log")
 	children := startWriters(t, path, writers, count)
 	done := make(chan struct{})
