@@ -33,7 +33,10 @@ func TestMain(m *testing.M) {
 }
 
 func selfCommand(args ...string) *exec.Cmd {
-	return exec.Command("/proc/self/exe", append([]string{"child"}, args...)...)
+	cmd := exec.Command("/proc/self/exe", append([]string{"child"}, args...)...)
+	// Under the race detector a process sleeps for a second before it exits.
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+	return cmd
 }
 
 func runSelf(t *testing.T, args ...string) string {
