@@ -132,6 +132,14 @@ type proto struct {
 	lastLine  int
 }
 
+// start returns the address of the first instruction.
+func (p *proto) start() unsafe.Pointer { return unsafe.Pointer(&p.code[0]) }
+
+// index returns the index of the instruction before the one at pc.
+func (p *proto) index(pc unsafe.Pointer) int {
+	return int(uintptr(pc)-uintptr(p.start()))/8 - 1
+}
+
 // upDesc says where a new closure finds an upvalue: in a register of the
 // function that makes it, or among that function's upvalues.
 type upDesc struct {

@@ -32,49 +32,11 @@ func AppendNumber(dst []byte, f float64) []byte {
 
 // appendG14 is %.14g for a finite number that is not 0.
 func appendG14(dst []byte, f float64) []byte {
-	var buf [32]byte
-	b := strconv.AppendFloat(buf[:0], f, 'e', 13, 64)
-	if b[0] == '-' {
+	if f < 0 {
 		dst = append(dst, '-')
-		b = b[1:]
+		f = -f
 	}
-	// b is d.ddddddddddddde±dd
-	digits := [14]byte{0: b[0]}
-	copy(digits[1:], b[2:15])
-	exp, neg := 0, b[16] == '-'
-	for _, c := range b[17:] {
-		exp = exp*10 + int(c-'0')
-	}
-	if neg {
-		exp = -exp
-	}
-	n := len(digits)
-	for n > 1 && digits[n-1] == '0' {
-		n--
-	}
-	switch {
-	case exp < -4 || exp >= 14:
-		dst = append(dst, digits[0])
-		if n > 1 {
-			dst = append(dst, '.')
-			dst = append(dst, digits[1:n]...)
-		}
-		return append(dst, b[15:]...)
-	case exp < 0:
-		dst = append(dst, "0."...)
-		for range -exp - 1 {
-			dst = append(dst, '0')
-		}
-		return append(dst, digits[:n]...)
-	}
-	for i := range exp + 1 {
-		dst = append(dst, digits[i])
-	}
-	if n > exp+1 {
-		dst = append(dst, '.')
-		dst = append(dst, digits[exp+1:n]...)
-	}
-	return dst
+	return appendGeneral(dst, f, 14, false)
 }
 
 func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }

@@ -535,6 +535,31 @@ func nodeArrayIndex(n *node, size int) int {
 	return 0
 }
 
+// setList sets the elements from start+1 on: the values of a constructor.
+func (t *Table) setList(start int, list []Value) {
+	if len(t.arr) > start {
+		for i, v := range list {
+			t.SetInt(start+i+1, v)
+		}
+		return
+	}
+	if n := start + len(list); n > cap(t.arr) {
+		a := make([]Value, len(t.arr), n)
+		copy(a, t.arr)
+		t.arr = a
+	}
+	t.arr = append(t.arr[:start], list...)
+	if t.nodes != &noNodes {
+		for i := range t.arr {
+			if n := t.find(Int(i + 1)); n != nil {
+				n.v = Nil
+			}
+		}
+	}
+	t.shrink()
+	t.migrate()
+}
+
 // Len returns a border, as the # operator does.
 func (t *Table) Len() int {
 	return len(t.arr)

@@ -16,15 +16,15 @@ type Thread struct {
 	// Of the running Go function: its first argument and how many there are.
 	base, nargs int
 
-	openUp  *upvalue
-	status  threadStatus
-	isMain  bool
-	resumer *Thread // who waits for this coroutine
-	// starts are the machine entries from Go that run on this thread.
-	starts []start
-	nGo    int // Go calls below, to limit recursion through Go functions
-	env    *Table
-	hook   *hookState
+	openUp   *upvalue
+	status   threadStatus
+	isMain   bool
+	resumer  *Thread // who waits for this coroutine
+	stops    int     // frames of kind frStop, which cannot be yielded across
+	nGo      int     // nested machine entries and coroutines, limited
+	env      *Table
+	hook     *hookState
+	hookFlag opcode // not 0 while a hook is set
 
 	// Data is the host's; a coroutine inherits it from its creator.
 	Data any
@@ -39,13 +39,6 @@ const (
 	stDead
 )
 
-// start is an entry of the machine from Go.
-type start struct {
-	ci        int // the frame below the entry's
-	protected bool
-	host      bool // Thread.Call or Resume: errors get a traceback
-}
-
 // frame is a call. A frame of kind frLua runs bytecode; the other kinds are
 // what the machine has to do when the frame above returns.
 type frame struct {
@@ -55,23 +48,26 @@ type frame struct {
 	ret  int            // where the results go
 	nres int            // how many are wanted, -1 for all
 	nvar int            // arguments beyond the parameters, below base
-	top  int            // of a Go function that called back
 	kind frameKind
-	tail bool // came by a tail call
+
+	tail bool // came by a tail call; of frCompare: the result is inverted
+	safe bool // of frStop: Go code catches errors
+	host bool // of frStop and frBase: errors get a traceback
 }
 
 type frameKind uint8
 
 const (
-	frLua frameKind = iota
-	frGo
-	frPcall
-	frXpcall
-	frHandler // an error handler runs above
-	frCompare // a metamethod for a comparison runs above
-	frConcat  // a metamethod for a concatenation runs above
-	frResume  // a coroutine runs "above", on its own stack
-	frStop    // return to Go
+	frLua     frameKind = iota
+	frGo                // a Go function runs, or has yielded
+	frPcall             // the called function runs above
+	frXpcall            // the same; the handler is below base
+	frHandler           // an error handler runs above
+	frCompare           // a metamethod for a comparison runs above
+	frConcat            // a metamethod for a concatenation runs above
+	frWait              // a coroutine runs, on its own stack
+	frBase              // the bottom of a coroutine
+	frStop              // return to Go
 )
 
 const (
@@ -79,6 +75,7 @@ const (
 	initialFrames = 6
 	stackSlack    = 8
 	maxStack      = 1 << 20
+	stackReserve  = 1 << 13
 	maxFrames     = 200000
 	maxGoCalls    = 195
 )
@@ -91,10 +88,6 @@ func (m *VM) NewThread() *Thread {
 // Reset makes t ready for new calls, whatever happened to the last one.
 func (t *Thread) Reset() {
 	t.closeUpvalues(0)
-	n := max(t.top, 0)
-	for i := 0; i <= t.ci && i < len(t.frames); i++ {
-		n = max(n, t.frames[i].base+256)
-	}
 	if len(t.stack) > 16*initialStack {
 		t.stack = make([]Value, initialStack)
 	} else {
@@ -106,8 +99,8 @@ func (t *Thread) Reset() {
 		clear(t.frames)
 	}
 	t.ci, t.top, t.base, t.nargs = -1, 0, 0, 0
-	t.status, t.resumer, t.nGo, t.hook, t.Data = stSuspended, nil, 0, nil, nil
-	t.starts = t.starts[:0]
+	t.status, t.resumer, t.nGo, t.hook, t.hookFlag, t.Data = stSuspended, nil, 0, nil, 0, nil
+	t.stops = 0
 	t.env = t.m.globals
 }
 
@@ -175,12 +168,22 @@ func (t *Thread) PushBool(b bool) { t.Push(Bool(b)) }
 // PushNil pushes nil.
 func (t *Thread) PushNil() { t.Push(Nil) }
 
-// growStack makes room up to index n and slack; open upvalues follow.
+// growStack makes room up to index n and slack.
 func (t *Thread) growStack(n int) {
+	size := max(2*len(t.stack), n+2*stackSlack)
 	if n > maxStack {
-		t.stackOverflow(n)
+		if len(t.stack) < maxStack+stackReserve {
+			t.setStack(maxStack + stackReserve) // for the message handler
+			t.throwf("stack overflow")
+		}
+		panic(&thrown{value: String("error in error handling"), handled: true})
 	}
-	s := make([]Value, max(2*len(t.stack), n+2*stackSlack))
+	t.setStack(size)
+}
+
+// setStack moves the stack to one of another size; open upvalues follow.
+func (t *Thread) setStack(size int) {
+	s := make([]Value, size)
 	copy(s, t.stack)
 	t.stack = s
 	for u := t.openUp; u != nil; u = u.next {

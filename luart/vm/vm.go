@@ -20,6 +20,7 @@ type VM struct {
 	budgetEvery int64
 	budgetHook  func(t *Thread) error
 
+	libState
 	fnNext, fnIpairsIter *Function
 	memory               memory
 	finalizers           finalizers

@@ -1,0 +1,157 @@
+package vm
+
+import (
+	"math"
+	"strconv"
+)
+
+func (c *CData) typeName() string {
+	return [...]string{"int64_t", "uint64_t", "complex"}[c.Kind]
+}
+
+// String returns what tostring shows: 1LL, 1ULL, 0+1i.
+func (c *CData) String() string {
+	switch c.Kind {
+	case CInt64:
+		return strconv.FormatInt(int64(c.Bits), 10) + "LL"
+	case CUint64:
+		return strconv.FormatUint(c.Bits, 10) + "ULL"
+	}
+	im := FormatNumber(c.Im)
+	if !math.Signbit(c.Im) {
+		im = "+" + im
+	}
+	return FormatNumber(c.Re) + im + "i"
+}
+
+// toInteger returns a number or boxed integer as 64 bits of kind; numbers are
+// converted as C does.
+func toInteger(v Value) (bits uint64, kind CKind, ok bool) {
+	if v.p == numTag() {
+		f := v.float()
+		if f >= 9223372036854775808 && f < 18446744073709551616 {
+			return uint64(f), CInt64, true
+		}
+		return uint64(floatToInt(f)), CInt64, true
+	}
+	if c, is := v.AsCData(); is && c.Kind != CComplex {
+		return c.Bits, c.Kind, true
+	}
+	return 0, 0, false
+}
+
+// boxed returns both operands as 64-bit integers and the type of the result:
+// unsigned if one of them is.
+func boxed(a, b Value) (p, q uint64, kind CKind, ok bool) {
+	p, k1, ok1 := toInteger(a)
+	q, k2, ok2 := toInteger(b)
+	if k1 == CUint64 || k2 == CUint64 {
+		kind = CUint64
+	}
+	return p, q, kind, ok1 && ok2
+}
+
+func cdataEqual(a, b Value) bool {
+	if p, q, _, ok := boxed(a, b); ok {
+		return p == q
+	}
+	c, ok1 := a.AsCData()
+	d, ok2 := b.AsCData()
+	if ok1 && ok2 && c.Kind == CComplex && d.Kind == CComplex {
+		return c.Re == d.Re && c.Im == d.Im
+	}
+	return false
+}
+
+func operandTypeName(v Value) string {
+	if c, ok := v.AsCData(); ok {
+		return c.typeName()
+	}
+	return v.TypeName()
+}
+
+func (t *Thread) cdataLess(le bool, a, b Value) bool {
+	p, q, kind, ok := boxed(a, b)
+	if !ok {
+		t.throwf("attempt to compare '%s' with '%s'", operandTypeName(a), operandTypeName(b))
+	}
+	if le && p == q {
+		return true
+	}
+	if kind == CUint64 {
+		return p < q
+	}
+	return int64(p) < int64(q)
+}
+
+// cdataArith is LuaJIT's arithmetic on boxed integers.
+func (t *Thread) cdataArith(e event, a, b Value) Value {
+	p, q, kind, ok := boxed(a, b)
+	if !ok {
+		t.throwf("attempt to perform arithmetic on '%s' and '%s'", operandTypeName(a), operandTypeName(b))
+	}
+	var r uint64
+	switch e {
+	case evAdd:
+		r = p + q
+	case evSub:
+		r = p - q
+	case evMul:
+		r = p * q
+	case evUnm:
+		r = -p
+	case evDiv, evMod:
+		r = divide(p, q, kind, e == evMod)
+	case evPow:
+		r = power(p, q, kind)
+	}
+	return (&CData{Kind: kind, Bits: r}).Value()
+}
+
+// divide truncates; the results for 0 are those of LuaJIT's helpers on x64.
+func divide(p, q uint64, kind CKind, mod bool) uint64 {
+	if q == 0 {
+		return 1 << 63
+	}
+	if kind == CUint64 {
+		if mod {
+			return p % q
+		}
+		return p / q
+	}
+	if int64(q) == -1 {
+		if mod {
+			return 0
+		}
+		return -p
+	}
+	if mod {
+		return uint64(int64(p) % int64(q))
+	}
+	return uint64(int64(p) / int64(q))
+}
+
+func power(p, q uint64, kind CKind) uint64 {
+	if kind == CInt64 && int64(q) < 0 {
+		switch int64(p) {
+		case 0:
+			return math.MaxInt64
+		case 1:
+			return 1
+		case -1:
+			if q&1 != 0 {
+				return p
+			}
+			return 1
+		}
+		return 0
+	}
+	r := uint64(1)
+	for ; q != 0; q >>= 1 {
+		if q&1 != 0 {
+			r *= p
+		}
+		p *= p
+	}
+	return r
+}

@@ -1,0 +1,621 @@
+package vm
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+)
+
+// Stdout is where print writes.
+var Stdout io.Writer = os.Stdout
+
+// openLibs opens the standard library.
+func (m *VM) openLibs() {
+	m.openBase()
+	m.openPackage()
+	m.openCoroutine()
+	m.openStandard()
+}
+
+func (m *VM) openBase() {
+	g := m.globals
+	g.SetStr("_G", g.Value())
+	g.SetStr("_VERSION", String("Lua 5.1"))
+	m.Register(g, []Reg{
+		{"assert", baseAssert, "raise an error unless the first argument is true"},
+		{"collectgarbage", baseCollectGarbage, "control the garbage collector"},
+		{"dofile", baseDofile, "run a file"},
+		{"error", baseError, "raise an error"},
+		{"gcinfo", baseGcinfo, "memory in use, in KiB"},
+		{"getfenv", baseGetfenv, "the environment of a function or level"},
+		{"getmetatable", baseGetmetatable, "the metatable of a value"},
+		{"ipairs", baseIpairs, "iterate over 1, 2, … until nil"},
+		{"load", baseLoad, "compile a string or what a function returns"},
+		{"loadfile", baseLoadfile, "compile a file"},
+		{"loadstring", baseLoad, "compile a string"},
+		{"newproxy", baseNewproxy, "a userdata, with a metatable of its own for true"},
+		{"next", baseNext, "the entry after a key"},
+		{"pairs", basePairs, "iterate over all entries"},
+		{"pcall", basePcall, "call and catch errors"},
+		{"print", basePrint, "write values to the standard output"},
+		{"rawequal", baseRawequal, "compare without metamethods"},
+		{"rawget", baseRawget, "index without metamethods"},
+		{"rawset", baseRawset, "assign without metamethods"},
+		{"select", baseSelect, "the arguments from a number on, or their number"},
+		{"setfenv", baseSetfenv, "set the environment of a function or level"},
+		{"setmetatable", baseSetmetatable, "set the metatable of a table"},
+		{"tonumber", baseTonumber, "convert to a number"},
+		{"tostring", baseTostring, "convert to a string"},
+		{"type", baseType, "the name of a type"},
+		{"unpack", baseUnpack, "the elements of a table"},
+		{"xpcall", baseXpcall, "call with a message handler"},
+	})
+	special := func(name string, s special) *Function {
+		f, _ := g.GetStr(name).AsFunction()
+		f.special = s
+		return f
+	}
+	special("pcall", spPcall)
+	special("xpcall", spXpcall)
+	special("error", spError)
+	m.fnNext = special("next", spNext)
+	m.fnIpairsIter, _ = m.NewFunction("ipairs_aux", ipairsIter).AsFunction()
+	m.fnIpairsIter.special = spIpairsIter
+}
+
+func baseAssert(t *Thread) int {
+	if t.CheckAny(1).falsy() {
+		if t.nargs < 2 {
+			panic(&thrown{value: String("assertion failed!")})
+		}
+		v := t.Arg(2)
+		if s, ok := v.ToStringCoerced(); ok {
+			v = String(s)
+		}
+		t.ErrorValue(v, 0)
+	}
+	return t.nargs
+}
+
+var gcOptions = []string{"collect", "stop", "restart", "count", "step", "setpause", "setstepmul", "isrunning"}
+
+func baseCollectGarbage(t *Thread) int {
+	switch t.CheckOption(1, "collect", gcOptions...) {
+	case 0:
+		t.collect()
+		t.PushInt(0)
+	case 3:
+		t.PushNumber(float64(heapBytes()) / 1024)
+	case 4:
+		t.collect()
+		t.PushBool(true)
+	case 5, 6:
+		t.PushInt(200)
+	case 7:
+		t.PushBool(true)
+	default:
+		t.PushInt(0)
+	}
+	return 1
+}
+
+// heapBytes returns the size of all live and not yet swept objects.
+func heapBytes() uint64 {
+	var ms runtime.MemStats
+	runtime.ReadMemStats(&ms)
+	return ms.HeapAlloc
+}
+
+// collect runs a full collection. What the dead part of the stack still refers
+// to is cleared first.
+func (t *Thread) collect() {
+	clear(t.stack[t.top:])
+	for i := t.ci + 1; i < len(t.frames); i++ {
+		t.frames[i] = frame{}
+	}
+	runtime.GC()
+	t.runFinalizers()
+}
+
+func baseGcinfo(t *Thread) int {
+	t.PushInt(int(heapBytes() / 1024))
+	return 1
+}
+
+func skipShebang(b []byte) []byte {
+	if len(b) > 0 && b[0] == '#' {
+		for i, c := range b {
+			if c == '\n' {
+				return b[i:]
+			}
+		}
+		return nil
+	}
+	return b
+}
+
+func readAll(r io.Reader) ([]byte, error) { return io.ReadAll(r) }
+
+// fileError is "path: reason" in C's words.
+func fileError(path string, err error) string {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err
+	}
+	if path == "" {
+		path = "stdin"
+	}
+	s := err.Error()
+	return path + ": " + strings.ToUpper(s[:1]) + s[1:]
+}
+
+func baseDofile(t *Thread) int {
+	f, err := t.m.LoadFile(t.OptString(1, ""))
+	if err != nil {
+		t.ErrorValue(String(err.Error()), 0)
+	}
+	for _, v := range t.CallValue(f.Value(), -1) {
+		t.Push(v)
+	}
+	return t.resultsPushed()
+}
+
+// resultsPushed returns how many values are above the arguments.
+func (t *Thread) resultsPushed() int { return t.top - t.base - t.nargs }
+
+func baseLoadfile(t *Thread) int {
+	path := t.OptString(1, "")
+	mode := t.OptString(2, "bt")
+	f, err := t.m.LoadFile(path)
+	if err == nil && !strings.Contains(mode, "t") {
+		err = errors.New("attempt to load chunk with wrong mode")
+	}
+	return t.pushLoaded(f, err, 3)
+}
+
+// pushLoaded pushes a loaded function, or nil and the message.
+func (t *Thread) pushLoaded(f *Function, err error, envArg int) int {
+	if err != nil {
+		t.PushNil()
+		t.PushString(err.Error())
+		return 2
+	}
+	f.env = t.currentEnv()
+	if t.nargs >= envArg {
+		if env, ok := t.Arg(envArg).AsTable(); ok {
+			f.env = env
+		}
+	}
+	t.Push(f.Value())
+	return 1
+}
+
+// currentEnv is the environment for new functions: that of the thread.
+func (t *Thread) currentEnv() *Table { return t.env }
+
+func baseLoad(t *Thread) int {
+	var src []byte
+	name := "=(load)"
+	if s, ok := t.Arg(1).ToStringCoerced(); ok {
+		src = []byte(s)
+		name = t.OptString(2, s)
+	} else {
+		name = t.OptString(2, name)
+		t.CheckFunction(1)
+		for {
+			r := t.CallValue(t.Arg(1), 1)[0]
+			if r.p == nil {
+				break
+			}
+			s, ok := r.ToStringCoerced()
+			if !ok {
+				t.ErrorValue(String("reader function must return a string"), 0)
+			}
+			if s == "" {
+				break
+			}
+			src = append(src, s...)
+		}
+	}
+	mode := t.OptString(3, "bt")
+	if len(src) > 0 && src[0] == 0x1b {
+		t.PushNil()
+		t.PushString(shortSource(name) + ": cannot load incompatible bytecode")
+		return 2
+	}
+	if !strings.Contains(mode, "t") {
+		t.PushNil()
+		t.PushString("attempt to load chunk with wrong mode")
+		return 2
+	}
+	f, err := t.m.Load(src, name)
+	return t.pushLoaded(f, err, 4)
+}
+
+func baseError(t *Thread) int {
+	t.ErrorValue(t.Arg(1), t.OptInt(2, 1))
+	return 0
+}
+
+func basePcall(t *Thread) int {
+	t.CheckAny(1)
+	return 0
+}
+
+func baseXpcall(t *Thread) int {
+	t.CheckAny(2)
+	return 0
+}
+
+// envTarget finds the function that getfenv and setfenv mean; nil is the
+// thread itself.
+func (t *Thread) envTarget(setting bool) *Function {
+	if f, ok := t.Arg(1).AsFunction(); ok {
+		return f
+	}
+	level := 1
+	if setting {
+		level = t.CheckInt(1)
+	} else {
+		level = t.OptInt(1, 1)
+	}
+	if level < 0 {
+		t.ArgError(1, "level must be non-negative")
+	}
+	if level == 0 {
+		return nil
+	}
+	ci := t.level(level)
+	if ci < 0 {
+		t.ArgError(1, "invalid level")
+	}
+	return t.frames[ci].fn
+}
+
+func baseGetfenv(t *Thread) int {
+	env := t.env
+	if f := t.envTarget(false); f != nil {
+		env = f.env
+		if f.IsGo() {
+			env = t.env
+		}
+	}
+	t.Push(env.Value())
+	return 1
+}
+
+func baseSetfenv(t *Thread) int {
+	env := t.CheckTable(2)
+	f := t.envTarget(true)
+	if f == nil {
+		t.env = env
+		return 0
+	}
+	if f.IsGo() {
+		t.Errorf("'setfenv' cannot change environment of given object")
+	}
+	f.env = env
+	t.Push(f.Value())
+	return 1
+}
+
+func baseGetmetatable(t *Thread) int {
+	mt := t.m.Metatable(t.CheckAny(1))
+	switch {
+	case mt == nil:
+		t.PushNil()
+	case mt.metaField(evMetatable).p != nil:
+		t.Push(mt.metaField(evMetatable))
+	default:
+		t.Push(mt.Value())
+	}
+	return 1
+}
+
+func baseSetmetatable(t *Thread) int {
+	tb := t.CheckTable(1)
+	mt, ok := t.Arg(2).AsTable()
+	if !ok && (t.nargs < 2 || t.Arg(2).p != nil) {
+		t.TypeError2(2, "nil or table")
+	}
+	if tb.meta != nil && tb.meta.metaField(evMetatable).p != nil {
+		t.Errorf("cannot change a protected metatable")
+	}
+	tb.SetMetatable(mt)
+	t.Push(t.Arg(1))
+	return 1
+}
+
+// TypeError2 raises "bad argument #i to 'f' (want expected)".
+func (t *Thread) TypeError2(i int, want string) { t.ArgError(i, want+" expected") }
+
+func baseIpairs(t *Thread) int {
+	t.CheckTable(1)
+	t.Push(t.m.fnIpairsIter.Value())
+	t.Push(t.Arg(1))
+	t.PushInt(0)
+	return 3
+}
+
+func ipairsIter(t *Thread) int {
+	tb := t.CheckTable(1)
+	i := t.CheckInt(2) + 1
+	v := tb.GetInt(i)
+	if v.p == nil {
+		t.PushNil()
+		return 1
+	}
+	t.PushInt(i)
+	t.Push(v)
+	return 2
+}
+
+func basePairs(t *Thread) int {
+	t.CheckTable(1)
+	t.Push(t.m.fnNext.Value())
+	t.Push(t.Arg(1))
+	t.PushNil()
+	return 3
+}
+
+func baseNext(t *Thread) int {
+	k, v, ok, err := t.CheckTable(1).Next(t.Arg(2))
+	if err != nil {
+		t.ErrorValue(String(err.Error()), 0)
+	}
+	if !ok {
+		t.PushNil()
+		return 1
+	}
+	t.Push(k)
+	t.Push(v)
+	return 2
+}
+
+// userdata made by newproxy with a metatable is recognised by that table.
+type proxy struct{}
+
+func baseNewproxy(t *Thread) int {
+	var mt *Table
+	switch v := t.Arg(1); {
+	case v.p == nil || v.p == falseTag():
+	case v.p == trueTag():
+		mt = newTable(0, 0)
+	default:
+		u, ok := v.AsUserdata()
+		if ok {
+			_, ok = u.Data.(proxy)
+		}
+		if !ok || u.meta == nil {
+			t.TypeError2(1, "boolean or proxy")
+		}
+		mt = u.meta
+	}
+	t.Push(t.m.NewUserdata(proxy{}, mt).Value())
+	return 1
+}
+
+func basePrint(t *Thread) int {
+	var buf []byte
+	n := t.nargs
+	tostring := t.m.globals.GetStr("tostring")
+	f, ok := tostring.AsFunction()
+	plain := ok && f.goFn != nil && f.name == "tostring"
+	for i := 1; i <= n; i++ {
+		if i > 1 {
+			buf = append(buf, '\t')
+		}
+		v := t.Arg(i)
+		if plain || v.isStr() {
+			buf = append(buf, t.ToString(v)...)
+			continue
+		}
+		s, ok := t.CallValue(tostring, 1, v)[0].ToStringCoerced()
+		if !ok {
+			t.Errorf("'tostring' must return a string to 'print'")
+		}
+		buf = append(buf, s...)
+	}
+	buf = append(buf, '\n')
+	if _, err := Stdout.Write(buf); err != nil {
+		return 0 // as C's print, which does not look
+	}
+	return 0
+}
+
+func baseRawequal(t *Thread) int {
+	t.CheckAny(1)
+	t.CheckAny(2)
+	t.PushBool(RawEqual(t.Arg(1), t.Arg(2)))
+	return 1
+}
+
+func baseRawget(t *Thread) int {
+	tb := t.CheckTable(1)
+	t.Push(tb.Get(t.CheckAny(2)))
+	return 1
+}
+
+func baseRawset(t *Thread) int {
+	tb := t.CheckTable(1)
+	k, v := t.CheckAny(2), t.CheckAny(3)
+	if err := tb.Set(k, v); err != nil {
+		t.ErrorValue(String(err.Error()), 0)
+	}
+	t.Push(t.Arg(1))
+	return 1
+}
+
+func baseSelect(t *Thread) int {
+	n := t.nargs
+	if s, ok := t.Arg(1).AsString(); ok && strings.HasPrefix(s, "#") {
+		t.PushInt(n - 1)
+		return 1
+	}
+	i := t.CheckInt(1)
+	if i < 0 {
+		i += n
+	}
+	if i < 1 {
+		t.ArgError(1, "index out of range")
+	}
+	if i >= n {
+		return 0
+	}
+	return n - i
+}
+
+func baseTonumber(t *Thread) int {
+	base := t.OptInt(2, 10)
+	v := t.Arg(1)
+	if base == 10 {
+		t.CheckAny(1)
+		if f, ok := v.ToNumberCoerced(); ok {
+			t.PushNumber(f)
+		} else if c, ok := v.AsCData(); ok && c.Kind != CComplex {
+			if c.Kind == CUint64 {
+				t.PushNumber(float64(c.Bits))
+			} else {
+				t.PushNumber(float64(int64(c.Bits)))
+			}
+		} else {
+			t.PushNil()
+		}
+		return 1
+	}
+	s := strings.TrimFunc(t.CheckString(1), func(r rune) bool { return r < 128 && isSpace(byte(r)) })
+	if base < 2 || base > 36 {
+		t.ArgError(2, "base out of range")
+	}
+	f, ok := parseBase(s, base)
+	if !ok {
+		t.PushNil()
+		return 1
+	}
+	t.PushNumber(f)
+	return 1
+}
+
+// parseBase converts digits of a base as strtoul does.
+func parseBase(s string, base int) (float64, bool) {
+	neg := false
+	if s != "" && (s[0] == '-' || s[0] == '+') {
+		neg = s[0] == '-'
+		s = s[1:]
+	}
+	if base == 16 && len(s) > 2 && s[0] == '0' && s[1]|0x20 == 'x' {
+		s = s[2:]
+	}
+	if s == "" || s[0] == '+' || s[0] == '-' || strings.Contains(s, "_") {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s, base, 64)
+	if err != nil {
+		ne, ok := err.(*strconv.NumError)
+		if !ok || ne.Err != strconv.ErrRange {
+			return 0, false
+		}
+	}
+	if neg {
+		return -float64(n), true
+	}
+	return float64(n), true
+}
+
+func baseTostring(t *Thread) int {
+	v := t.CheckAny(1)
+	if h := t.m.metamethod(v, evTostring); h.p != nil && v.n != tagString {
+		t.Push(t.callDirect(h, v))
+		return 1
+	}
+	if v.n == tagString {
+		t.Push(v)
+		return 1
+	}
+	t.PushString(plainString(v))
+	return 1
+}
+
+// plainString is tostring without metamethods.
+func plainString(v Value) string {
+	switch v.Type() {
+	case TypeNil:
+		return "nil"
+	case TypeBoolean:
+		if v.p == trueTag() {
+			return "true"
+		}
+		return "false"
+	case TypeNumber:
+		return FormatNumber(v.float())
+	case TypeString:
+		return v.str().s
+	case TypeCData:
+		return v.cdata().String()
+	case TypeLightUserdata:
+		if v.n == 0 {
+			return "userdata: NULL"
+		}
+	case TypeFunction:
+		if v.fn().IsGo() {
+			return "function: builtin: 0x" + pointerText(v)
+		}
+	}
+	return v.TypeName() + ": 0x" + pointerText(v)
+}
+
+// pointerText writes an address with at least the 8 digits that programs
+// expect to match.
+func pointerText(v Value) string {
+	s := strconv.FormatUint(uint64(v.Pointer()), 16)
+	for len(s) < 8 {
+		s = "0" + s
+	}
+	return s
+}
+
+func baseType(t *Thread) int {
+	t.Push(t.m.typeName(t.CheckAny(1).Type()))
+	return 1
+}
+
+func (m *VM) typeName(t Type) Value { return typeNameStrings[t].value() }
+
+var typeNameStrings = func() (a [TypeCData + 1]*lstring) {
+	for i, n := range typeNames {
+		a[i] = &lstring{s: n}
+		a[i].hashed()
+	}
+	return a
+}()
+
+func baseUnpack(t *Thread) int {
+	v := t.Arg(1)
+	tb, ok := v.AsTable()
+	if !ok {
+		t.CheckTable(1)
+	}
+	i := t.OptInt(2, 1)
+	e := tb.Len()
+	if t.Arg(3).p != nil {
+		e = t.CheckInt(3)
+	}
+	if i > e {
+		return 0
+	}
+	n := e - i + 1
+	if n <= 0 || n >= maxStack/2 {
+		t.Errorf("too many results to unpack")
+	}
+	if t.top+n+stackSlack > len(t.stack) {
+		t.growStack(t.top + n + stackSlack)
+	}
+	for ; i <= e; i++ {
+		t.Push(tb.GetInt(i))
+	}
+	return n
+}

@@ -1,0 +1,433 @@
+package vm
+
+import (
+	"math"
+	"strings"
+)
+
+// metamethod returns the metamethod of a value, nil without one.
+func (m *VM) metamethod(v Value, e event) Value {
+	if mt := m.Metatable(v); mt != nil {
+		return mt.metaField(e)
+	}
+	return Nil
+}
+
+const maxMetaLoop = 100
+
+// tableGet looks a string key up in a table and, if missing, in the tables
+// that __index names; ok is false if a function has to be called.
+func (m *VM) tableGet(tb *Table, key *lstring) (v Value, ok bool) {
+	for range maxMetaLoop {
+		if p := tb.findStr(key); p != nil && p.p != nil {
+			return *p, true
+		}
+		if tb.meta == nil {
+			return Nil, true
+		}
+		h := tb.meta.metaField(evIndex)
+		if h.p == nil {
+			return Nil, true
+		}
+		if h.n != tagTable {
+			return Nil, false
+		}
+		tb = h.tab()
+	}
+	return Nil, false
+}
+
+// stringMethod looks up a method of strings, if their __index is a table.
+func (m *VM) stringMethod(key *lstring) (v Value, ok bool) {
+	mt := m.typeMeta[TypeString]
+	if mt == nil {
+		return Nil, false
+	}
+	h := mt.metaField(evIndex)
+	if h.n != tagTable {
+		return Nil, false
+	}
+	return m.tableGet(h.tab(), key)
+}
+
+// callMeta calls a metamethod of the running Lua function.
+func (x *exec) callMeta(h Value, ret, nres int, args ...Value) *thrown {
+	t := x.t
+	fr := &t.frames[t.ci]
+	at := fr.base + fr.fn.proto.maxStack
+	if at+len(args)+stackSlack > len(t.stack) {
+		t.growStack(at + len(args) + stackSlack)
+	}
+	t.stack[at] = h
+	copy(t.stack[at+1:], args)
+	return x.call(at, len(args), ret, nres)
+}
+
+// index is stack[ret] = obj[key].
+func (x *exec) index(obj, key Value, ret int) *thrown {
+	t := x.t
+	first := true
+	for range maxMetaLoop {
+		var h Value
+		if obj.n == tagTable {
+			tb := obj.tab()
+			v := tb.Get(key)
+			if v.p == nil && tb.meta != nil {
+				h = tb.meta.metaField(evIndex)
+			}
+			if h.p == nil {
+				t.stack[ret] = v
+				return nil
+			}
+		} else if h = t.m.metamethod(obj, evIndex); h.p == nil {
+			t.indexError(obj, key, first)
+		}
+		if h.n == tagFunction {
+			return x.callMeta(h, ret, 1, obj, key)
+		}
+		obj = h
+		first = false
+	}
+	t.throwf("loop in gettable")
+	return nil
+}
+
+// setIndex is obj[key] = v.
+func (x *exec) setIndex(obj, key, v Value) *thrown {
+	t := x.t
+	first := true
+	for range maxMetaLoop {
+		var h Value
+		if obj.n == tagTable {
+			tb := obj.tab()
+			if tb.meta != nil {
+				if h = tb.meta.metaField(evNewindex); h.p != nil && tb.Get(key).p != nil {
+					h = Nil
+				}
+			}
+			if h.p == nil {
+				if err := tb.Set(key, v); err != nil {
+					t.throwf("%s", err)
+				}
+				return nil
+			}
+		} else if h = t.m.metamethod(obj, evNewindex); h.p == nil {
+			t.indexError(obj, key, first)
+		}
+		if h.n == tagFunction {
+			return x.callMeta(h, 0, 0, obj, key, v)
+		}
+		obj = h
+		first = false
+	}
+	t.throwf("loop in settable")
+	return nil
+}
+
+// arith computes without metamethods.
+func arith(e event, a, b float64) float64 {
+	switch e {
+	case evAdd:
+		return a + b
+	case evSub:
+		return a - b
+	case evMul:
+		return a * b
+	case evDiv:
+		return a / b
+	case evMod:
+		return floorMod(a, b)
+	case evPow:
+		return pow(a, b)
+	}
+	return -a
+}
+
+// pow is C's pow, with the common exponents exact and fast.
+func pow(a, b float64) float64 {
+	switch b {
+	case 2:
+		return a * a
+	case 0.5:
+		if !math.IsInf(a, -1) {
+			return math.Sqrt(a + 0)
+		}
+	case 3:
+		return a * a * a
+	}
+	return math.Pow(a, b)
+}
+
+// arith is stack[ret] = a op b for other operands than two numbers.
+func (x *exec) arith(e event, a, b Value, ret int) *thrown {
+	t := x.t
+	p, ok1 := a.ToNumberCoerced()
+	q, ok2 := b.ToNumberCoerced()
+	if ok1 && ok2 {
+		t.stack[ret] = num(arith(e, p, q))
+		return nil
+	}
+	h := t.m.metamethod(a, e)
+	if h.p == nil {
+		h = t.m.metamethod(b, e)
+	}
+	if h.p != nil {
+		return x.callMeta(h, ret, 1, a, b)
+	}
+	if a.n == tagCData || b.n == tagCData {
+		t.stack[ret] = t.cdataArith(e, a, b)
+		return nil
+	}
+	if !ok1 {
+		t.operandError("perform arithmetic on", a, 1)
+	}
+	t.operandError("perform arithmetic on", b, 2)
+	return nil
+}
+
+// length is stack[ret] = #v for other values than tables and strings.
+func (x *exec) length(v Value, ret int) *thrown {
+	h := x.t.m.metamethod(v, evLen)
+	if h.p == nil {
+		x.t.operandError("get length of", v, 1)
+	}
+	return x.callMeta(h, ret, 1, v, v)
+}
+
+// jumpCompare takes or skips the jump of the comparison that runs.
+func (t *Thread) jumpCompare(result bool) {
+	fr := &t.frames[t.ci]
+	i := fr.fn.proto.code[fr.fn.proto.index(fr.pc)]
+	if result == ((instrOp(i)-opJEq)&1 == 0) {
+		fr.pc = jump(fr.pc, i)
+	}
+}
+
+// callCompare calls a metamethod whose result decides the comparison.
+func (x *exec) callCompare(h, a, b Value, invert bool) *thrown {
+	t := x.t
+	at := t.scratch()
+	if at+3+stackSlack > len(t.stack) {
+		t.growStack(at + 3 + stackSlack)
+	}
+	fr := t.pushFrame(frCompare)
+	fr.fn, fr.base, fr.tail = nil, at, invert
+	t.stack[at], t.stack[at+1], t.stack[at+2] = h, a, b
+	return x.call(at, 2, at, -1)
+}
+
+// compareEqual is a == b for two tables or userdata that are not the same.
+func (x *exec) compareEqual(a, b Value) *thrown {
+	if h := x.t.m.equalHandler(a, b); h.p != nil {
+		return x.callCompare(h, a, b, false)
+	}
+	x.t.jumpCompare(false)
+	return nil
+}
+
+// equalHandler returns the __eq that a and b have in common.
+func (m *VM) equalHandler(a, b Value) Value {
+	m1, m2 := m.Metatable(a), m.Metatable(b)
+	if m1 == nil || m2 == nil {
+		return Nil
+	}
+	h := m1.metaField(evEq)
+	if h.p == nil || m1 != m2 && !RawEqual(h, m2.metaField(evEq)) {
+		return Nil
+	}
+	return h
+}
+
+// commonHandler returns the metamethod that a and b have in common.
+func (m *VM) commonHandler(a, b Value, e event) Value {
+	h := m.metamethod(a, e)
+	if h.p == nil || !RawEqual(h, m.metamethod(b, e)) {
+		return Nil
+	}
+	return h
+}
+
+// compare is a < b, or a <= b, for other operands than two numbers.
+func (x *exec) compare(le bool, a, b Value) *thrown {
+	t := x.t
+	switch {
+	case a.n == tagString && b.n == tagString:
+		c := strings.Compare(a.str().s, b.str().s)
+		t.jumpCompare(c < 0 || le && c == 0)
+		return nil
+	case a.p == numTag() && b.p == numTag():
+		t.jumpCompare(a.float() < b.float() || le && a.float() == b.float())
+		return nil
+	}
+	h, invert := t.m.orderHandler(le, a, b)
+	if h.p == nil {
+		if a.n == tagCData || b.n == tagCData {
+			t.jumpCompare(t.cdataLess(le, a, b))
+			return nil
+		}
+		t.compareError(a, b)
+	}
+	if invert {
+		a, b = b, a
+	}
+	return x.callCompare(h, a, b, invert)
+}
+
+// orderHandler returns the metamethod for < or <=; invert says that it is the
+// __lt of the swapped operands, with the result to be negated.
+func (m *VM) orderHandler(le bool, a, b Value) (h Value, invert bool) {
+	if !le {
+		return m.commonHandler(a, b, evLt), false
+	}
+	if h := m.commonHandler(a, b, evLe); h.p != nil {
+		return h, false
+	}
+	h = m.commonHandler(b, a, evLt)
+	return h, true
+}
+
+func (t *Thread) compareError(a, b Value) {
+	n1, n2 := a.TypeName(), b.TypeName()
+	if n1 == n2 {
+		t.throwf("attempt to compare two %s values", n1)
+	}
+	t.throwf("attempt to compare %s with %s", n1, n2)
+}
+
+// maxString is the size of the longest string.
+const maxString = 1 << 30
+
+// concatStrings joins strings and numbers; ok is false if there is something
+// else among them.
+func (t *Thread) concatStrings(vs []Value) (v Value, ok bool) {
+	var numBuf [64]byte
+	nb := numBuf[:0]
+	total := 0
+	for i := range vs {
+		switch {
+		case vs[i].n == tagString:
+			total += len(vs[i].str().s)
+		case vs[i].p == numTag():
+			n := len(nb)
+			nb = AppendNumber(nb, vs[i].float())
+			total += len(nb) - n
+		default:
+			return Nil, false
+		}
+	}
+	if total == 0 {
+		return emptyString.value(), true
+	}
+	if total > maxString {
+		t.throwf("not enough memory")
+	}
+	t.chargeString(total)
+	s, buf := newStringBuf(total)
+	at := 0
+	for i := range vs {
+		if vs[i].n == tagString {
+			at += copy(buf[at:], vs[i].str().s)
+			continue
+		}
+		at += len(AppendNumber(buf[at:at:total], vs[i].float()))
+	}
+	return s.value(), true
+}
+
+func isStringable(v Value) bool { return v.n == tagString || v.p == numTag() }
+
+// concat continues a concatenation whose operands end at register last.
+func (x *exec) concat(last int) *thrown {
+	t := x.t
+	fr := &t.frames[t.ci]
+	i := fr.fn.proto.code[fr.fn.proto.index(fr.pc)]
+	first := instrB(i)
+	for last > first {
+		r := t.stack[fr.base : fr.base+last+1]
+		a, b := r[last-1], r[last]
+		if isStringable(a) && isStringable(b) {
+			n := last - 1
+			for n > first && isStringable(r[n-1]) {
+				n--
+			}
+			r[n], _ = t.concatStrings(r[n:])
+			last = n
+			continue
+		}
+		h := t.m.metamethod(a, evConcat)
+		if h.p == nil {
+			h = t.m.metamethod(b, evConcat)
+		}
+		if h.p == nil {
+			t.concatError(a, b, last)
+		}
+		at := t.scratch()
+		if at+3+stackSlack > len(t.stack) {
+			t.growStack(at + 3 + stackSlack)
+		}
+		cf := t.pushFrame(frConcat)
+		cf.fn, cf.base, cf.nvar = nil, at, last-1
+		t.stack[at], t.stack[at+1], t.stack[at+2] = h, a, b
+		return x.call(at, 2, at, -1)
+	}
+	t.stack[fr.base+instrA(i)] = t.stack[fr.base+first]
+	return nil
+}
+
+// newClosure makes a closure of p in the function of frame fr.
+func (t *Thread) newClosure(fr *frame, p *proto) *Function {
+	f := &Function{proto: p, env: fr.fn.env}
+	if n := len(p.upDesc); n > 0 {
+		f.up = make([]*upvalue, n)
+		for i, d := range p.upDesc {
+			if d.fromStack {
+				f.up[i] = t.findUpvalue(fr.base + int(d.index))
+			} else {
+				f.up[i] = fr.fn.up[d.index]
+			}
+		}
+	}
+	return f
+}
+
+// forPrep checks the three values of a numeric loop and reports whether its
+// body runs.
+func (t *Thread) forPrep(at int) bool {
+	r := t.stack[at : at+4]
+	for i, what := range [...]string{"initial", "limit", "step"} {
+		if r[i].p != numTag() {
+			f, ok := r[i].ToNumberCoerced()
+			if !ok {
+				if i == 0 {
+					what = "initial value"
+				}
+				t.throwf("'for' %s must be a number", what)
+			}
+			r[i] = num(f)
+		}
+	}
+	init, limit, step := r[0].float(), r[1].float(), r[2].float()
+	if step > 0 && init <= limit || !(step > 0) && init >= limit {
+		r[3] = r[0]
+		return true
+	}
+	return false
+}
+
+// tailCall calls in place of the running function.
+func (x *exec) tailCall(fi, nargs int) *thrown {
+	t := x.t
+	fr := &t.frames[t.ci]
+	fv := t.stack[fi]
+	if fv.n != tagFunction || fv.fn().proto == nil {
+		return x.call(fi, nargs, fi, -1)
+	}
+	t.closeUpvalues(fr.base)
+	to := fr.funcIndex()
+	copy(t.stack[to:], t.stack[fi:fi+nargs+1])
+	ret, nres := fr.ret, fr.nres
+	t.ci--
+	t.pushLua(fv.fn(), to, nargs, ret, nres)
+	t.frames[t.ci].tail = true
+	return nil
+}
