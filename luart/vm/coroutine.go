@@ -137,8 +137,8 @@ func (x *exec) coroutineFailed(th *thrown) (over bool, next *thrown) {
 	t.status = stRunning
 	t.ci--
 	if th.abort == nil {
-		n := &thrown{value: th.value}
-		if s, ok := th.value.AsString(); ok {
+		n := &thrown{value: th.value, traceback: th.traceback}
+		if s, ok := th.value.AsString(); ok && t.m.HostTrace == nil {
 			n.value = String(t.Where(0) + s)
 		}
 		return false, n

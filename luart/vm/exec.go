@@ -274,15 +274,15 @@ func (t *Thread) catcher() *frame {
 func (x *exec) throw(th *thrown) *thrown {
 	t := x.t
 	if c := t.catcher(); c != nil && !th.handled && th.abort == nil {
-		switch {
-		case c.kind == frXpcall:
+		if c.kind == frXpcall {
 			th.handled = true
 			return x.startHandler(t.stack[c.base-1], th)
-		case c.host && th.traceback == "":
-			th.traceback = t.Traceback("", 0)
 		}
-	} else if c != nil && c.host && th.traceback == "" {
-		th.traceback = t.Traceback("", 0)
+		if th.traceback == "" && (c.host || c.kind == frBase && t.wrapped()) {
+			th.traceback = t.hostTrace()
+		}
+	} else if th.traceback == "" && (th.abort != nil || c != nil && c.host) {
+		th.traceback = t.hostTrace()
 	}
 	for {
 		fr := &t.frames[t.ci]

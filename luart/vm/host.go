@@ -1,0 +1,28 @@
+package vm
+
+// noTrace stands for a traceback that nobody wants.
+const noTrace = " "
+
+// Abort ends the Lua code below the host's Call with an error that Lua cannot
+// catch. A Go function returns its result. No traceback is made.
+func (t *Thread) Abort(err error) int {
+	panic(&thrown{abort: err, traceback: noTrace})
+}
+
+// Resumer returns the thread that waits for the coroutine t, nil if there is none.
+func (t *Thread) Resumer() *Thread { return t.resumer }
+
+// hostTrace is the traceback of an error that reaches the host.
+func (t *Thread) hostTrace() string {
+	if f := t.m.HostTrace; f != nil {
+		return f(t)
+	}
+	return t.Traceback("", 0)
+}
+
+// wrapped reports whether t is a coroutine of coroutine.wrap whose errors are to
+// have a traceback.
+func (t *Thread) wrapped() bool {
+	r := t.resumer
+	return t.m.HostTrace != nil && r != nil && r.ci >= 0 && r.frames[r.ci].fn != nil && r.frames[r.ci].fn.special == spWrap
+}
