@@ -75,23 +75,23 @@ func logArgs(t *vm.Thread, c *Ctx, lv Level, from int) int {
 
 // appendPosition appends who calls: "nginx.conf:12):3: name(): ".
 func appendPosition(buf []byte, t *vm.Thread) []byte {
-	var ar vm.Debug
-	if !t.GetInfo(1, &ar) {
+	in := t.LevelInfo(1)
+	if in == nil {
 		return append(buf, ":-1: "...)
 	}
-	src := ar.ShortSrc
+	src := in.ShortSource
 	if i := strings.LastIndexAny(src, `/\`); i >= 0 {
 		src = src[i+1:]
 	}
 	buf = append(append(buf, src...), ':')
-	line := ar.CurrentLine
+	line := in.CurrentLine
 	if line <= 0 {
-		line = ar.LineDefined
+		line = in.LineDefined
 	}
 	buf = strconv.AppendInt(buf, int64(line), 10)
 	buf = append(buf, ": "...)
-	if ar.NameWhat != "" && ar.What == "Lua" {
-		buf = append(append(buf, ar.Name...), "(): "...)
+	if in.NameWhat != "" && in.What == "Lua" {
+		buf = append(append(buf, in.Name...), "(): "...)
 	}
 	return buf
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -66,6 +67,7 @@ func New(cfg Config) *Runtime {
 	for id, name := range methodNames {
 		rt.methods[id] = vm.String(name)
 	}
+	rt.vm.HostTrace = rt.traceback
 	rt.headersMeta = rt.vm.NewTable(0, 1)
 	rt.headersMeta.SetStr("__index", rt.vm.NewFunction("__index", headersIndex))
 	rt.setPackagePath()
@@ -185,11 +187,10 @@ func (rt *Runtime) File(key, path string) (*vm.Function, error) {
 	fn, err := rt.vm.LoadFile(path)
 	if err != nil {
 		status := statusInternalError
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			if status = statusUnavailable; errors.Is(err, fs.ErrNotExist) {
-				status = 404
-			}
+		if f, openErr := os.Open(path); openErr == nil {
+			_ = f.Close()
+		} else if status = statusUnavailable; errors.Is(openErr, fs.ErrNotExist) {
+			status = 404
 		}
 		return nil, &LoadError{status, fmt.Sprintf("failed to load external Lua file \"%s\": %s", path, err)}
 	}

@@ -1,7 +1,6 @@
 package luart
 
 import (
-	"bufio"
 	"errors"
 	"io"
 
@@ -9,17 +8,13 @@ import (
 )
 
 // RunScript is the program lua: `[-e CODE] [-v] [FILE [ARGS…]]`. It returns the
-// exit status. There is no ngx table.
+// exit status. There is no ngx table. The io library of the script works on the
+// standard streams of the process; stdin is where a script is read from that is
+// not a file, stderr is where errors go.
 func RunScript(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	s := script{vm: vm.New(), stderr: stderr}
-	out := bufio.NewWriter(stdout)
-	s.vm.SetStdio(stdin, out, stderr)
-	status := s.run(args, stdin, out)
-	if err := out.Flush(); err != nil && status == 0 {
-		s.say(err.Error())
-		return 1
-	}
-	return status
+	defer s.vm.FlushFiles()
+	return s.run(args, stdin, stdout)
 }
 
 type script struct {
@@ -121,10 +116,6 @@ func (s *script) call(fn *vm.Function, args []string, err error) int {
 	}
 	if err == nil {
 		return 0
-	}
-	var exit *vm.ExitError
-	if errors.As(err, &exit) {
-		return exit.Status
 	}
 	var e *vm.Error
 	if errors.As(err, &e) {

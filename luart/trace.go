@@ -2,17 +2,79 @@ package luart
 
 import (
 	"errors"
-	"strings"
+	"strconv"
 
 	"perilune/luart/vm"
 )
 
-// describe is an error that has ended a request's code, with ngx_lua's kind of
-// traceback.
+// Limits of a traceback, as in ngx_lua.
+const (
+	maxTraceThreads = 5
+	maxTraceLevels  = 22
+)
+
+// hostTrace is the traceback of an error that has ended a request's code, in
+// ngx_lua's shape: a part for each coroutine, the innermost first.
+func hostTrace(t *vm.Thread) string {
+	buf := []byte("stack traceback:")
+	for n := 0; t != nil && n < maxTraceThreads; n++ {
+		buf = append(buf, "\ncoroutine "...)
+		buf = strconv.AppendInt(buf, int64(n), 10)
+		buf = append(buf, ':')
+		for level := 0; ; level++ {
+			in := t.LevelInfo(level)
+			if in == nil {
+				break
+			}
+			if level == maxTraceLevels {
+				buf = append(buf, "\n\t..."...)
+				break
+			}
+			// An error of the machine itself leaves no line in LuaJIT's top frame.
+			buf = appendLevel(buf, in, n > 0 || level > 0)
+		}
+		t = t.Resumer()
+	}
+	return string(buf)
+}
+
+func appendLevel(buf []byte, in *vm.Info, withLine bool) []byte {
+	buf = append(append(buf, "\n\t"...), in.ShortSource...)
+	buf = append(buf, ':')
+	if withLine && in.CurrentLine > 0 {
+		buf = strconv.AppendInt(buf, int64(in.CurrentLine), 10)
+		buf = append(buf, ':')
+	}
+	switch {
+	case in.NameWhat != "":
+		buf = append(append(buf, " in function '"...), in.Name...)
+		buf = append(buf, '\'')
+	case in.What == "main":
+		buf = append(buf, " in main chunk"...)
+	case in.What == "C":
+		buf = append(buf, " ?"...)
+	default:
+		buf = append(append(buf, " in function <"...), in.ShortSource...)
+		buf = append(buf, ':')
+		buf = strconv.AppendInt(buf, int64(in.LineDefined), 10)
+		buf = append(buf, '>')
+	}
+	return buf
+}
+
+// traceback makes the traceback of an error that reaches the host.
+func (rt *Runtime) traceback(t *vm.Thread) string {
+	if c := context(t); c == nil || c.phase&phasesYieldable == 0 {
+		return t.Traceback("", 0)
+	}
+	return hostTrace(t)
+}
+
+// describe is an error that has ended a request's code.
 func describe(err error) string {
 	var abort *vm.AbortError
 	if errors.As(err, &abort) {
-		return abort.Err.Error() + "\n" + threadTrace(abort.Traceback)
+		return abort.Err.Error() + "\n" + abort.Traceback
 	}
 	var e *vm.Error
 	if !errors.As(err, &e) {
@@ -22,7 +84,7 @@ func describe(err error) string {
 	if !ok {
 		text = "unknown reason"
 	}
-	return "runtime error: " + text + "\n" + threadTrace(e.Traceback)
+	return "runtime error: " + text + "\n" + e.Traceback
 }
 
 // describeSync is an error of code that cannot wait, with the traceback of
@@ -37,12 +99,4 @@ func describeSync(err error) string {
 		return "unknown error"
 	}
 	return text + "\n" + e.Traceback
-}
-
-// threadTrace turns a traceback of debug.traceback into ngx_lua's, which has a
-// heading for each coroutine.
-func threadTrace(trace string) string {
-	const head = "stack traceback:"
-	frames := strings.TrimPrefix(trace, head)
-	return head + "\ncoroutine 0:" + frames
 }

@@ -11,8 +11,9 @@ func (r *Request) Variable(name string) ([]byte, bool) { return r.variable(name)
 // Capture returns what group n of the last regular expression has matched.
 func (r *Request) Capture(n int) ([]byte, bool) { return r.parts.captures.Group(n) }
 
-// BodyDiscarded reports whether the request's body is being thrown away.
-func (r *Request) BodyDiscarded() bool { return r.Main.engine.discarding }
+// BodyDiscarded reports whether the request's body is being thrown away and is
+// still to come.
+func (r *Request) BodyDiscarded() bool { return r.Main.engine.discarding && r.Main.body.rest > 0 }
 
 // TimedOut reports whether the client has taken too long.
 func (r *Request) TimedOut() bool { return r.Conn.timedout }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -106,7 +107,7 @@ func (c *diffCase) write(t *testing.T, path string, responses []string, log stri
 }
 
 // prefix makes the directory that a server runs in.
-func (c *diffCase) prefix(t *testing.T, head, listen string) string {
+func (c *diffCase) prefix(t testing.TB, head, listen string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, d := range []string{"conf", "logs", "html", "lua"} {
@@ -179,7 +180,20 @@ var normalizers = []struct {
 	{regexp.MustCompile(`(?m)^Date: [A-Z][a-z][a-z], [^\r\n]*`), "Date: DATE"},
 }
 
+var (
+	pageSignature = regexp.MustCompile(`<center>((?:nginx|perilune)/[^<]*)</center>`)
+	lengthHeader  = regexp.MustCompile(`(?m)^(Content-Length: )(\d+)`)
+)
+
+// normalize takes the name of the program out, and its length out of the length
+// of pages that show it.
 func normalize(s, addr, dir string) string {
+	if m := pageSignature.FindStringSubmatch(s); m != nil {
+		s = lengthHeader.ReplaceAllStringFunc(s, func(h string) string {
+			n, _ := strconv.Atoi(h[len("Content-Length: "):])
+			return "Content-Length: " + strconv.Itoa(n-len(m[1])+len("SERVER"))
+		})
+	}
 	for _, n := range normalizers {
 		s = n.re.ReplaceAllString(s, n.to)
 	}
@@ -196,11 +210,11 @@ func normalize(s, addr, dir string) string {
 
 var (
 	logHead  = regexp.MustCompile(`(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (\[[a-z]+\]) \d+#\d+: (\*\d+ )?`)
-	logNoise = regexp.MustCompile(`(?m)^\[(notice|info)\] (?:epoll_wait\(\) failed|using the|nginx/|perilune/|OS: |getrlimit|built by|start|exiting|exit|signal|gracefully|worker process|client \S+ closed|kevent|Unix|client closed|cache manager)[^\n]*\n`)
+	logNoise = regexp.MustCompile(`(?m)^\[(notice|info)\] (?:a client request body is buffered|epoll_wait\(\) failed|using the|nginx/|perilune/|OS: |getrlimit|built by|start|exiting|exit|signal|gracefully|worker process|client \S+ closed|kevent|Unix|client closed|cache manager)[^\n]*\n`)
 )
 
 // readLog returns the error log without what differs from run to run.
-func readLog(t *testing.T, dir, addr string) string {
+func readLog(t testing.TB, dir, addr string) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(dir, "logs/error.log"))
 	if err != nil {
@@ -259,7 +273,7 @@ func TestNginx(t *testing.T) {
 			c := readCase(t, path)
 			addr := freeAddr(t)
 			dir := c.prefix(t, "load_module "+oracleModules+"/ndk_http_module.so; load_module "+oracleModules+
-				"/ngx_http_lua_module.so; daemon off; master_process off;\n", addr)
+				"/ngx_http_lua_module.so; daemon off; master_process off; ", addr)
 			cmd := exec.Command(nginx, "-p", dir+"/", "-c", "conf/nginx.conf", "-e", "logs/error.log")
 			cmd.Stderr = os.Stderr
 			if err := cmd.Start(); err != nil {
@@ -291,7 +305,7 @@ func TestNginx(t *testing.T) {
 	}
 }
 
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

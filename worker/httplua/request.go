@@ -233,11 +233,6 @@ func (q *request) SetDefaultContentType() { q.r.SetContentType() }
 
 func (q *request) SetRedirect(status int, location string) {
 	q.r.HeadersOut.Status = status
-	if location != "" && location[0] != '/' {
-		q.r.HeadersOut.Location = location
-		return
-	}
-	q.r.HeadersOut.Location = ""
 	q.r.HeadersOut.Add("Location", location)
 }
 

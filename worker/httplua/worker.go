@@ -64,18 +64,6 @@ func InitWorker(srv *http.Server, _ luart.Worker) error {
 	return nil
 }
 
-// Memory is what the Lua machine of a worker holds, in bytes.
-func Memory(srv *http.Server) uint64 {
-	if srv.Cycle().HTTP == nil {
-		return 0
-	}
-	w := mainConfOf(srv).worker
-	if w == nil {
-		return 0
-	}
-	return uint64(w.rt.VM().MemoryInUse())
-}
-
 func mainConfOf(srv *http.Server) *mainConf {
 	return srv.Cycle().HTTP.Main[Module.Index].(*mainConf)
 }
