@@ -22,7 +22,7 @@ var peers = []struct {
 	name    string
 	dialect Dialect
 }{
-	{"luajit", Dialect{Goto: true}},
+	{"luajit", Dialect{LuaJIT: true}},
 	{"lua5.1", Dialect{}},
 }
 

@@ -16,7 +16,7 @@ local function show(v, depth)
   local t = type(v)
   if t == "number" or t == "string" or t == "boolean" or t == "nil" then
     if v ~= v then return "nan" end
-    v = tostring(v)
+    v = tostring(v):gsub("0x%x+", "ADDR")
     return #v > 200 and v:sub(1, 200) or v
   end
   if t ~= "table" or (depth or 0) > 2 then return t end
@@ -46,7 +46,7 @@ g1, g2, g4 = 10, "global", { 1, 2, x = 3 }
 
 // Dialect says which constructs programs may use.
 type Dialect struct {
-	Goto bool // goto, and the other additions of LuaJIT
+	LuaJIT bool // goto, yields below pcall
 }
 
 // kind is the type that an expression is meant to have. Now and then it has
@@ -256,7 +256,7 @@ func (g *generator) loopBody(vars ...variable) {
 	g.loops++
 	g.scope(func() {
 		g.locals = append(g.locals, vars...)
-		if g.dialect.Goto && g.r.IntN(4) == 0 {
+		if g.dialect.LuaJIT && g.r.IntN(4) == 0 {
 			g.labels++
 			fmt.Fprintf(&g.b, "do if %s then goto cont%d end\n", g.expr(anything, 1), g.labels)
 			label := g.labels
@@ -362,7 +362,9 @@ func (g *generator) expr(k kind, depth int) string {
 	case 3:
 		return "(function(" + g.pick("...", "a, ...") + ") return " + e(k) + g.tail(g.r.IntN(2)) + " end)(" + e(anything) + ")"
 	case 4:
-		return "(select(2, pcall(coroutine.yield, " + e(k) + ")))"
+		if g.dialect.LuaJIT {
+			return "(select(2, pcall(coroutine.yield, " + e(k) + ")))"
+		}
 	case 5:
 		return g.atom(k)
 	}
@@ -399,7 +401,7 @@ func (g *generator) expr(k kind, depth int) string {
 }
 
 func (g *generator) stringCall(e func() string) string {
-	s := "tostring(" + e() + ")"
+	s := "show(" + e() + ")"
 	switch g.r.IntN(8) {
 	case 0:
 		return s + ":sub(" + g.pick("1", "2", "-3", "0") + ", " + g.pick("3", "-1", "-2") + ")"
@@ -426,11 +428,19 @@ func (g *generator) atom(k kind) string {
 	}
 	switch k {
 	case number:
-		return g.pick("0", "1", "2", "3", "-1", "0.5", "10", "1e10", "255", "1/0", "-0", "2^53", "1e100", "0x10", `"10"`)
+		return g.pick("0", "1", "2", "3", "-1", "0.5", "10", "1e10", "255", "1/0", g.zero(), "2^53", "1e100", "0x10", `"10"`)
 	case text:
 		return g.pick(`"a"`, `"hello"`, `""`, `"10"`, `"0x1f"`, `" 5 "`, `"x"`, `"1e1"`)
 	case table:
 		return g.pick("obj", "obj2", "{}", "{1, 2, 3}", "{x = 1, y = 2}")
 	}
 	return g.pick("nil", "true", "false", "(...)")
+}
+
+// zero is 0 or -0; PUC Lua's compiler takes constants of both for the same one.
+func (g *generator) zero() string {
+	if g.dialect.LuaJIT {
+		return g.pick("0", "-0")
+	}
+	return "0"
 }
