@@ -274,7 +274,7 @@ func debugTraceback(t *Thread) int {
 	co, skip := t.threadArg()
 	v := t.Arg(skip + 1)
 	msg, ok := v.ToStringCoerced()
-	if !ok && !v.IsNil() {
+	if !ok && t.NArgs() > skip {
 		t.Push(v)
 		return 1
 	}

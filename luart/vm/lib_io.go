@@ -78,6 +78,7 @@ func openIO(m *VM) {
 		mode = bufferLine
 	}
 	m.io.input = std("stdin", os.Stdin, bufferFull)
+	m.io.input.Data.(*ioFile).readOnly = true
 	m.io.output = std("stdout", os.Stdout, mode)
 	m.io.stdout = m.io.output.Data.(*ioFile)
 	std("stderr", os.Stderr, bufferNone)
@@ -343,7 +344,6 @@ func linesNext(t *Thread) int {
 
 func ioLines(t *Thread) int {
 	if t.Arg(1).IsNil() {
-		t.standard(t.m.io.input)
 		return t.pushLines(t.m.io.input.Value(), false)
 	}
 	name := t.CheckString(1)
@@ -383,7 +383,7 @@ func (t *Thread) openFile(name, mode string) (*Userdata, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.m.newFile(&ioFile{f: f}), nil
+	return t.m.newFile(&ioFile{f: f, readOnly: mode[0] == 'r' && !plus}), nil
 }
 
 func ioOpen(t *Thread) int {
@@ -458,6 +458,6 @@ func ioPopen(t *Thread) int {
 		_ = ours.Close()
 		return t.pushResult(err, command)
 	}
-	t.Push(t.m.newFile(&ioFile{f: ours, cmd: cmd}).Value())
+	t.Push(t.m.newFile(&ioFile{f: ours, cmd: cmd, readOnly: mode == "r"}).Value())
 	return 1
 }

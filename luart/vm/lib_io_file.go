@@ -23,6 +23,9 @@ type ioFile struct {
 	cmd  *osexec.Cmd // of popen
 	std  bool        // cannot be closed
 	mode bufferMode
+	// readOnly files refuse to be written to, which the system would only say
+	// when the buffer is flushed.
+	readOnly bool
 }
 
 type bufferMode uint8
@@ -81,6 +84,9 @@ func (f *ioFile) unread() {
 }
 
 func (f *ioFile) write(s string) error {
+	if f.readOnly {
+		return syscall.EBADF
+	}
 	f.unread()
 	if f.mode == bufferNone {
 		_, err := io.WriteString(rawFile{f}, s)
