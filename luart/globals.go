@@ -29,6 +29,6 @@ func globalNewIndex(t *vm.Thread) int {
 	// The position is that of ngx_lua's own guard, which is written in Lua.
 	logText(l, LevelWarn, "[lua] _G write guard:12: __newindex(): writing a global Lua variable ('"+t.ToString(t.Arg(2))+
 		"') which may lead to race conditions between concurrent requests, so prefer the use of 'local' variables"+
-		t.Traceback("", 1))
+		"\n"+t.Traceback("", 1))
 	return 0
 }

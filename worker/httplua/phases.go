@@ -88,7 +88,11 @@ func contentHandler(r *http.Request) int {
 	if rc := q.needBody(l); rc != luart.OK {
 		return rc
 	}
-	return q.run(luart.PhaseContent, l.content)
+	rc := q.run(luart.PhaseContent, l.content)
+	if rc < luart.OK && rc != luart.Error && rc != luart.Done {
+		return luart.OK // ngx.exit(ngx.DECLINED): as in ngx_lua nobody answers
+	}
+	return rc
 }
 
 // earlyPhase runs the code of a phase before content.

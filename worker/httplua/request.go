@@ -19,6 +19,7 @@ type request struct {
 	own *luart.Runtime // with lua_code_cache off
 
 	lengthText [20]byte
+	discarded  bool // ngx.req.discard_body was called
 }
 
 // contextOf returns the module's context of a request, made at its first use. It
@@ -60,7 +61,7 @@ func (w *Worker) release(r *http.Request) {
 	}
 	r.Ctx[Module.Index] = nil
 	q.lua.Release()
-	q.r, q.own = nil, nil
+	q.r, q.own, q.discarded = nil, nil, false
 	if len(w.free) < maxFree {
 		w.free = append(w.free, q)
 	}
@@ -89,7 +90,7 @@ func (q *request) StartTime() time.Time { return q.r.Start }
 func (q *request) KeepAlive() bool      { return q.r.KeepAlive }
 
 func (q *request) SetArgs(args []byte) {
-	q.r.Args = append([]byte(nil), args...)
+	q.r.Args = append([]byte{}, args...)
 	q.r.HasArgs = len(args) > 0
 }
 
@@ -179,9 +180,13 @@ func (q *request) ReadBody() int {
 	return result(q.r.ReadBody())
 }
 
-func (q *request) DiscardBody() error  { return q.r.DiscardBody() }
+func (q *request) DiscardBody() error {
+	q.discarded = q.discarded || !q.r.BodyRead()
+	return q.r.DiscardBody()
+}
+
 func (q *request) BodyDiscarded() bool { return q.r.BodyDiscarded() }
-func (q *request) BodyRead() bool      { return q.r.BodyRead() }
+func (q *request) BodyRead() bool      { return !q.discarded && q.r.BodyRead() }
 func (q *request) Body() []byte        { return q.r.BodyBytes() }
 func (q *request) BodyFile() string    { return q.r.BodyFile() }
 func (q *request) SetBody(data []byte) { q.r.SetBody(data) }

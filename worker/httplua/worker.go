@@ -2,6 +2,7 @@ package httplua
 
 import (
 	"fmt"
+	"runtime/metrics"
 
 	"perilune/conf"
 	"perilune/logging"
@@ -62,6 +63,20 @@ func InitWorker(srv *http.Server, _ luart.Worker) error {
 		_ = runHook(m.worker.rt, luart.PhaseInitWorker, m.initWorker)
 	}
 	return nil
+}
+
+// Memory is what the values of the Lua machine take at most, in bytes: they live
+// in the heap of the process, beside little else.
+func Memory(srv *http.Server) uint64 {
+	if srv.Cycle().HTTP == nil || mainConfOf(srv).worker == nil {
+		return 0
+	}
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	if sample[0].Value.Kind() != metrics.KindUint64 {
+		return 0
+	}
+	return sample[0].Value.Uint64()
 }
 
 func mainConfOf(srv *http.Server) *mainConf {
