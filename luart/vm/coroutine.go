@@ -180,9 +180,9 @@ func (x *exec) callSpecial(f *Function, fi, nargs, ret, nres int) *thrown {
 		fr := t.pushFrame(frGo)
 		fr.fn, fr.base, fr.tail = f, fi+1, false
 		t.top = fi + 1 + nargs
-		if v.n == tagString && level > 0 {
+		if text, ok := v.ToStringCoerced(); ok && level > 0 {
 			if w := t.Where(level); w != "" {
-				v = String(w + v.str().s)
+				v = String(w + text)
 			}
 		}
 		return &thrown{value: v}
