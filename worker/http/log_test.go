@@ -82,7 +82,15 @@ func TestVariables(t *testing.T) {
 	if got, _ := r.Variable("status"); string(got) != "009" {
 		t.Errorf("status: %q", got)
 	}
-	if known, changed := r.SetVariable("args", []byte("z=2")); !known || !changed || string(r.Args) != "z=2" {
+	if _, err := r.parts.captures.Exec(regexOf(t, "(a)(b)?", false), []byte("xab")); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"0": "ab", "1": "a", "2": "b", "3": ""} {
+		if got, _ := r.Variable(name); string(got) != want {
+			t.Errorf("$%s: %q, want %q", name, got, want)
+		}
+	}
+	if known, changed := r.SetVariable("ARGS", []byte("z=2")); !known || !changed || string(r.Args) != "z=2" {
 		t.Errorf("args: %v %v %q", known, changed, r.Args)
 	}
 	if known, changed := r.SetVariable("uri", nil); !known || changed {

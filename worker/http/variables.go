@@ -2,6 +2,7 @@ package http
 
 import (
 	"sort"
+	"strconv"
 	"strings"
 
 	"perilune/conf"
@@ -149,18 +150,31 @@ func (v *Variables) captureSlot(name string) (int, error) {
 	return slot, nil
 }
 
-// variable finds a variable by a name in any case. The value holds until the next call for any request.
+// lookup is find for names that come from scripts: in any case.
+func (v *Variables) lookup(name string) (x *Variable, rest string) {
+	if x, rest = v.find(name); x != nil {
+		return x, rest
+	}
+	if low := strings.ToLower(name); low != name {
+		return v.find(low)
+	}
+	return nil, ""
+}
+
+// variable finds a variable by a name in any case, or a captured group by its number. The value holds until the next
+// call for any request.
 func (r *Request) variable(name string) ([]byte, bool) {
+	if name != "" && charClass[name[0]]&chDigit != 0 {
+		n, err := strconv.Atoi(name)
+		if err != nil || n > len(r.parts.captures.Index) {
+			return nil, false
+		}
+		return r.parts.captures.Group(n)
+	}
 	v := r.variables()
-	x, rest := v.find(name)
+	x, rest := v.lookup(name)
 	if x == nil {
-		low := strings.ToLower(name)
-		if low == name {
-			return nil, false
-		}
-		if x, rest = v.find(low); x == nil {
-			return nil, false
-		}
+		return nil, false
 	}
 	value, found := x.Get(r, v.scratch[:0], rest)
 	if cap(value) > cap(v.scratch) {
@@ -174,7 +188,7 @@ func (r *Request) variable(name string) ([]byte, bool) {
 
 // SetVariable changes a variable. It answers false if there is none of that name, or it cannot be changed.
 func (r *Request) SetVariable(name string, value []byte) (known, changed bool) {
-	x, _ := r.variables().find(name)
+	x, _ := r.variables().lookup(name)
 	if x == nil {
 		return false, false
 	}
