@@ -4,14 +4,10 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"runtime"
 	"strconv"
 	"strings"
 )
-
-// Stdout is where print writes.
-var Stdout io.Writer = os.Stdout
 
 // openLibs opens the standard library.
 func (m *VM) openLibs() {
@@ -421,9 +417,8 @@ func basePrint(t *Thread) int {
 		buf = append(buf, s...)
 	}
 	buf = append(buf, '\n')
-	if _, err := Stdout.Write(buf); err != nil {
-		return 0 // as C's print, which does not look
-	}
+	// As C's print, which does not look whether it was written.
+	_ = t.m.WriteStdout(string(buf))
 	return 0
 }
 

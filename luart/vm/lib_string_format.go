@@ -124,8 +124,10 @@ func (f *formatSpec) appendUint(dst []byte, u uint64) []byte {
 	from := len(dst)
 	switch f.verb {
 	case 'o':
-		if f.alt && u != 0 {
-			f.prec = max(f.prec, (bits.Len64(u)+2)/3+1)
+		// The padding with zeros may provide the leading zero that # wants.
+		digits := (bits.Len64(u) + 2) / 3
+		if f.alt && u != 0 && !(f.zero && !f.minus && f.prec < 0 && f.width > digits) {
+			f.prec = max(f.prec, digits+1)
 		}
 		return f.appendDigits(dst, from, u, 8)
 	case 'x', 'X':
@@ -575,7 +577,8 @@ func (t *Thread) appendArg(dst []byte, f *formatSpec, arg int) []byte {
 		}
 		return f.appendUint(dst, floatToUint(t.CheckNumber(arg)))
 	case 'c':
-		return f.appendStr(dst, byteStrings[byte(t.CheckInt(arg))].s)
+		f.prec = -1
+		return f.appendStr(dst, byteStrings[byte(t.checkInt32(arg))].s)
 	}
 	return f.appendFloat(dst, t.CheckNumber(arg))
 }

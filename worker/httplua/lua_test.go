@@ -72,7 +72,7 @@ func TestCPULimit(t *testing.T) {
 		location /pcall { content_by_lua_block { while true do pcall(function() while true do end end) end } }
 		location /co { content_by_lua_block { coroutine.wrap(function() while true do end end)() } }
 		location /calls { content_by_lua_block { local function f() return f() end f() } }
-		location /late { content_by_lua_block { ngx.say("begun") ngx.flush(true) while true do end } }
+		location /late { lua_http10_buffering off; content_by_lua_block { ngx.say("begun") ngx.flush(true) while true do end } }
 		location /none { lua_cpu_limit 0; content_by_lua_block { local x = 0 for i = 1, 3e7 do x = x + i end ngx.say(x) } }
 		location /waits { content_by_lua_block { for i = 1, 20 do ngx.sleep(0.001) for j = 1, 1e5 do end end ngx.say("done") } }
 		location /ok { content_by_lua_block { ngx.say("ok") } }
@@ -118,8 +118,8 @@ func TestCodeCache(t *testing.T) {
 
 func TestInitFails(t *testing.T) {
 	for _, tc := range []struct{ directive, want string }{
-		{`init_by_lua_block { error("no") }`, "init_by_lua error: init_by_lua(nginx.conf:5):1: no\nstack traceback:\n\t[C]: in function 'error'\n\tinit_by_lua(nginx.conf:5):1: in main chunk"},
-		{`init_by_lua_block { x = = 1 }`, "init_by_lua error: init_by_lua(nginx.conf:5):1: unexpected symbol near '='"},
+		{`init_by_lua_block { error("no") }`, "init_by_lua error: init_by_lua(nginx.conf:4):1: no\nstack traceback:\n\t[C]: in function 'error'\n\tinit_by_lua(nginx.conf:4):1: in main chunk"},
+		{`init_by_lua_block { x = = 1 }`, "init_by_lua error: init_by_lua(nginx.conf:4):1: unexpected symbol near '='"},
 		{`init_by_lua_file lua/none.lua;`, "init_by_lua_file error: cannot open PREFIX/lua/none.lua"},
 	} {
 		s, err := tryStart(t, tc.directive+"\n", `location / { content_by_lua_block { ngx.say("x") } }`, nil)
@@ -134,13 +134,13 @@ func TestInitFails(t *testing.T) {
 
 func TestConfigErrors(t *testing.T) {
 	for _, tc := range []struct{ http, server, want string }{
-		{"", "location / {\ncontent_by_lua_file a.lua;\ncontent_by_lua_file b.lua;\n}\n", `"content_by_lua_file" directive is duplicate in PREFIX/conf/nginx.conf:8`},
-		{"", "location / {\ncontent_by_lua 'x';\ncontent_by_lua_block { x }\n}\n", `is duplicate in PREFIX/conf/nginx.conf:8`},
-		{"", "location / {\ncontent_by_lua '';\n}\n", `invalid location config: no runnable Lua code in PREFIX/conf/nginx.conf:7`},
-		{"lua_package_path a;\nlua_package_path b;\n", "", `"lua_package_path" directive is duplicate in PREFIX/conf/nginx.conf:6`},
-		{"init_by_lua x;\ninit_by_lua_file b;\n", "", `"init_by_lua_file" directive is duplicate in PREFIX/conf/nginx.conf:6`},
-		{"content_by_lua x;\n", "", `"content_by_lua" directive is not allowed here in PREFIX/conf/nginx.conf:5`},
-		{"lua_code_cache maybe;\n", "", `invalid value "maybe" in "lua_code_cache" directive, it must be "on" or "off" in PREFIX/conf/nginx.conf:5`},
+		{"", "location / {\ncontent_by_lua_file a.lua;\ncontent_by_lua_file b.lua;\n}\n", `"content_by_lua_file" directive is duplicate in PREFIX/conf/nginx.conf:7`},
+		{"", "location / {\ncontent_by_lua 'x';\ncontent_by_lua_block { x }\n}\n", `is duplicate in PREFIX/conf/nginx.conf:7`},
+		{"", "location / {\ncontent_by_lua '';\n}\n", `invalid location config: no runnable Lua code in PREFIX/conf/nginx.conf:6`},
+		{"lua_package_path a;\nlua_package_path b;\n", "", `"lua_package_path" directive is duplicate in PREFIX/conf/nginx.conf:5`},
+		{"init_by_lua x;\ninit_by_lua_file b;\n", "", `"init_by_lua_file" directive is duplicate in PREFIX/conf/nginx.conf:5`},
+		{"content_by_lua x;\n", "", `"content_by_lua" directive is not allowed here in PREFIX/conf/nginx.conf:4`},
+		{"lua_code_cache maybe;\n", "", `invalid value "maybe" in "lua_code_cache" directive, it must be "on" or "off" in PREFIX/conf/nginx.conf:4`},
 	} {
 		c := &diffCase{sections: []section{{"http", tc.http}, {"server", tc.server}}}
 		addr := freeAddr(t)
