@@ -1,0 +1,294 @@
+package shm
+
+import (
+	"math/bits"
+	"sync/atomic"
+)
+
+// A reference names an extent: the number of its first block in the upper 26 bits, its blocks less one in the lower 6.
+// No extent begins at block 0, so 0 is none.
+func makeRef(block, n int) uint32 { return uint32(block)<<6 | uint32(n-1) }
+
+func refBlocks(ref uint32) int { return int(ref&63) + 1 }
+
+// corrupt is what the code under a lock panics with when the zone contradicts itself. It never leaves the package: done()
+// mends the stripe and makes an ErrCorrupt of it.
+type corrupt string
+
+// at is the memory of an extent. Every reference that was read from the zone goes through here (or through valid).
+func (z *Zone) at(ref uint32) []byte {
+	i, n := int(ref>>6), int(ref&63)+1
+	if i == 0 || i+n > z.lay.blocks {
+		panic(corrupt("reference out of the zone"))
+	}
+	off := z.lay.blockOff + i*blockSize
+	return z.mem[off : off+n*blockSize : off+n*blockSize]
+}
+
+func (z *Zone) valid(ref uint32) bool {
+	i, n := int(ref>>6), int(ref&63)+1
+	return i != 0 && i+n <= z.lay.blocks
+}
+
+// tagWord is the tags of blocks 8*w … 8*w+7.
+func (z *Zone) tagWord(w int) *uint64 { return z.word64(z.lay.tagOff + w*8) }
+
+func (z *Zone) hintWord(region int) *uint64 { return z.word64(z.lay.hintOff + region/64*8) }
+
+func (z *Zone) hint(region int) {
+	p, bit := z.hintWord(region), uint64(1)<<(region%64)
+	if atomic.LoadUint64(p)&bit == 0 {
+		atomic.OrUint64(p, bit)
+	}
+}
+
+// hintAll is always right: a hint says that a region may have free blocks.
+func (z *Zone) hintAll() {
+	for r := range z.lay.regions {
+		z.hint(r)
+	}
+}
+
+const (
+	ones  = 0x0101010101010101
+	low7  = 0x7f7f7f7f7f7f7f7f
+	highs = 0x8080808080808080
+)
+
+// bytesEqual has bit i set when byte i of word is b.
+func bytesEqual(word uint64, b uint8) uint8 {
+	x := word ^ uint64(b)*ones
+	t := ^(((x & low7) + low7) | x | low7) // 0x80 in each byte that is zero
+	return uint8(t >> 7 * 0x0102040810204080 >> 56)
+}
+
+// spread makes a byte 0xff of each bit of m.
+func spread(m uint8) uint64 {
+	t := uint64(m) * ones & 0x8040201008040201 // bit i stays in byte i
+	t = ((t + low7) | t) & highs               // 0x80 in each byte that is not zero
+	return t >> 7 * 0xff
+}
+
+// run finds the longest run of ones in m that is not longer than want (at least one bit of m is set).
+func run(m uint8, want int) (pos, n int) {
+	x := m
+	for n = 1; n < want; n++ {
+		y := x & (m >> n)
+		if y == 0 {
+			break
+		}
+		x = y
+	}
+	return bits.TrailingZeros8(x), n
+}
+
+// claim takes up to want free blocks that lie together and returns them as one extent, or 0 when the zone has none free.
+// A block is taken by one compare-and-swap of its tag from 0 to the stripe's: there is no allocator lock to be held by a dead.
+func (s *stripe) claim(want int) uint32 {
+	z := s.z
+	want = min(want, maxRun)
+	cur := int(s.get(sCursor))
+	if cur >= z.lay.regions*regionWords {
+		cur = 0
+	}
+	first := cur / regionWords
+	if ref := s.claimIn(cur, (first+1)*regionWords, want); ref != 0 {
+		return ref
+	}
+	for i := 0; i <= z.lay.regions; i++ {
+		r := (first + i) % z.lay.regions
+		p, bit := z.hintWord(r), uint64(1)<<(r%64)
+		if rest := atomic.LoadUint64(p) >> (r % 64); rest&1 == 0 {
+			if rest == 0 {
+				i += min(63-r%64, z.lay.regions-1-r) // no region of this word
+			}
+			continue
+		}
+		if ref := s.claimIn(r*regionWords, (r+1)*regionWords, want); ref != 0 {
+			return ref
+		}
+		// Take the hint away, then look once more: who frees a block sets the hint after it.
+		atomic.AndUint64(p, ^bit)
+		if ref := s.claimIn(r*regionWords, (r+1)*regionWords, want); ref != 0 {
+			z.hint(r)
+			return ref
+		}
+	}
+	return 0
+}
+
+// claimIn looks for free blocks in the words of tags from … to-1.
+func (s *stripe) claimIn(from, to, want int) uint32 {
+	for w := from; w < to; w++ {
+		old := atomic.LoadUint64(s.z.tagWord(w))
+		free := bytesEqual(old, 0)
+		if free == 0 {
+			continue
+		}
+		pos, n := run(free, want)
+		if !s.take(w, old, pos, n) {
+			w-- // someone else was faster: look at the same word again
+			continue
+		}
+		block := w*8 + pos
+		// Go on into the words behind as far as the blocks lie together.
+		for w++; (block+n)%8 == 0 && n < want && w < to; w++ {
+			old := atomic.LoadUint64(s.z.tagWord(w))
+			more := min(bits.TrailingZeros8(^bytesEqual(old, 0)), want-n)
+			if more == 0 || !s.take(w, old, 0, more) {
+				break
+			}
+			n += more
+		}
+		s.put(sCursor, uint32((block+n)/8))
+		s.put(sBlocks, s.get(sBlocks)+uint32(n))
+		return makeRef(block, n)
+	}
+	return 0
+}
+
+func (s *stripe) take(w int, old uint64, pos, n int) bool {
+	mask := spread(uint8((1<<n - 1) << pos))
+	return atomic.CompareAndSwapUint64(s.z.tagWord(w), old, old|uint64(s.tag)*ones&mask)
+}
+
+// owns says whether all blocks of an extent have the stripe's tag.
+func (s *stripe) owns(ref uint32) bool {
+	if !s.z.valid(ref) {
+		return false
+	}
+	mine := true
+	eachWord(ref, func(w int, mask uint64) {
+		mine = mine && (atomic.LoadUint64(s.z.tagWord(w))^uint64(s.tag)*ones)&mask == 0
+	})
+	return mine
+}
+
+// giveBack frees the blocks of an extent.
+func (s *stripe) giveBack(ref uint32) {
+	if !s.owns(ref) {
+		panic(corrupt("freed blocks are not the stripe's"))
+	}
+	eachWord(ref, func(w int, mask uint64) { atomic.AndUint64(s.z.tagWord(w), ^mask) })
+	block, n := int(ref>>6), refBlocks(ref)
+	s.z.hint(block / regionBlock)
+	s.z.hint((block + n - 1) / regionBlock)
+	s.put(sBlocks, s.get(sBlocks)-uint32(n))
+	s.put(sCursor, uint32(block/8)) // the next search finds them at once
+}
+
+// eachWord calls f for the words of tags that an extent touches.
+func eachWord(ref uint32, f func(w int, mask uint64)) {
+	block, n := int(ref>>6), refBlocks(ref)
+	for n > 0 {
+		pos := block % 8
+		k := min(8-pos, n)
+		f(block/8, spread(uint8((1<<k-1)<<pos)))
+		block, n = block+k, n-k
+	}
+}
+
+// chain is an allocation in the making: extents linked by their first word.
+type chain struct {
+	head, last uint32
+	left       int // bytes still to be had
+}
+
+// grow claims blocks until the chain is long enough; false when there are none free now. It may be called again.
+func (s *stripe) grow(c *chain) bool {
+	for c.left > 0 {
+		room := c.left
+		if c.head != 0 {
+			room += xData
+		}
+		ref := s.claim((room + blockSize - 1) / blockSize)
+		if ref == 0 {
+			return false
+		}
+		b := s.z.at(ref)
+		le.PutUint32(b[xNext:], 0)
+		c.left -= len(b)
+		if c.head == 0 {
+			c.head = ref
+		} else {
+			c.left += xData
+			le.PutUint32(s.z.at(c.last)[xNext:], ref)
+		}
+		c.last = ref
+	}
+	return true
+}
+
+// freeChain frees all extents of an entry or element that nothing leads to any more.
+func (s *stripe) freeChain(ref uint32) {
+	for ref != 0 {
+		next := le.Uint32(s.z.at(ref)[xNext:])
+		s.giveBack(ref) // fails when the chain comes round to blocks that are freed already
+		ref = next
+	}
+}
+
+// span is a place in a chain of extents, moving on as it is read or written.
+type span struct {
+	z    *Zone
+	next uint32
+	buf  []byte // what is left of the extent
+}
+
+func (z *Zone) span(ref uint32, skip int) span {
+	b := z.at(ref)
+	return span{z: z, next: le.Uint32(b[xNext:]), buf: b[skip:]}
+}
+
+func (p *span) more() {
+	if p.next == 0 {
+		panic(corrupt("a chain of extents is too short"))
+	}
+	b := p.z.at(p.next)
+	p.next, p.buf = le.Uint32(b[xNext:]), b[xData:]
+}
+
+func (p *span) write(src []byte) {
+	for {
+		n := copy(p.buf, src)
+		p.buf, src = p.buf[n:], src[n:]
+		if len(src) == 0 {
+			return
+		}
+		p.more()
+	}
+}
+
+func (p *span) read(dst []byte) {
+	for {
+		n := copy(dst, p.buf)
+		p.buf, dst = p.buf[n:], dst[n:]
+		if len(dst) == 0 {
+			return
+		}
+		p.more()
+	}
+}
+
+// equal compares and moves on behind what was equal.
+func (p *span) equal(key []byte) bool {
+	for {
+		n := min(len(p.buf), len(key))
+		if string(p.buf[:n]) != string(key[:n]) {
+			return false
+		}
+		p.buf, key = p.buf[n:], key[n:]
+		if len(key) == 0 {
+			return true
+		}
+		p.more()
+	}
+}
+
+func (p *span) skip(n int) {
+	for n > len(p.buf) {
+		n -= len(p.buf)
+		p.more()
+	}
+	p.buf = p.buf[n:]
+}

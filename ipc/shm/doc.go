@@ -1,0 +1,43 @@
+// Package shm owns shared-memory zones: memory that the master makes, every worker maps, and that outlives reloads and
+// upgrades, with a dictionary on it. It never knows who uses a zone for what, and never keeps a pointer in one.
+//
+// # Memory
+//
+// A zone is a memory file sealed in size (so no access can fault on a file that shrank) with a header, stripes, tags, buckets
+// and blocks of 64 bytes. Where they are follows from the zone's size alone. An entry or a list's element is a chain of
+// extents, each 1 to 64 blocks that lie together; a reference (the number of the first block and the count) is all that is
+// ever kept in the zone. Because any free block serves any entry, memory does not fragment into uselessness: a long value in
+// a zone full of scattered holes gets more, shorter extents and loses 4 bytes for each.
+//
+// A block's owner is one byte, its tag: 0 when free, else the number of the stripe. Blocks are taken by one compare-and-swap
+// of tags and freed by one and, without a lock: all stripes share all memory, and no allocator can be left locked. A bit for
+// every 512 blocks hints where free ones may be; it may be set in vain but is never missing for longer than the operation
+// that frees.
+//
+// # Stripes
+//
+// A key's hash chooses its stripe (one for each MiB of the zone, at most 64), which has its own lock, buckets and list by
+// use. A zone below 2 MiB has one and so evicts in the order of ngx_lua; in larger ones the order is that of each stripe, and
+// stripes that have more than their share of the blocks give way first.
+//
+// # Locks and death
+//
+// A lock is a word with its owner (process number and start time) and a futex. It is held for one operation on one entry, or
+// for a slice of an operation on all. A process that is killed leaves its lock; the master's ReleaseDead breaks it, or a
+// waiter does that sees after a millisecond that the owner is gone. Who breaks it mends the stripe before anything else.
+//
+// Mending needs no log, for an entry exists when its bucket leads to it: it is finished before one store makes it exist, and
+// taken apart after one store ended that. Likewise the elements of a list exist by the way forward. The list by use, ways
+// back, counts and tags are made anew from a walk of the stripe. The one other thing is a value overwritten in place: the
+// stripe's intent names the entry, and mending removes it. A number is overwritten by a single store and needs no intent.
+// Mending itself can be killed and begun anew.
+//
+// What the walk finds to contradict itself is dropped, at worst all of a stripe. Every reference is checked before use, every
+// loop over references is bounded; an operation that finds damage mends the stripe and returns ErrCorrupt.
+//
+// # Unsafe
+//
+// Plain reads and writes go through slices of the mapping. The package makes pointers into it for atomic operations and
+// futexes only (word32, word64): at offsets that are computed from the layout or from a checked reference, aligned to the
+// operation, inside a mapping that the Go runtime does not own or move and that lives until Close.
+package shm

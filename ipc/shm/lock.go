@@ -1,0 +1,177 @@
+package shm
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Owner names a process so that a number used again is told from the process that had it first.
+type Owner struct {
+	PID   int
+	Start uint64 // clock ticks since boot, field 22 of /proc/PID/stat
+}
+
+// A lock word is 0 or its owner: the process's number in bits 0-30, the start's lower half in bits 32-63. Bit 31 says that
+// someone waits in the kernel. The futex is the lower half.
+const waiting = 1 << 31
+
+func (o Owner) word() uint64 { return uint64(uint32(o.Start))<<32 | uint64(o.PID)&(waiting-1) }
+
+// Self is this process.
+var Self = sync.OnceValue(func() Owner {
+	o, _, err := procStat(os.Getpid())
+	if err != nil {
+		return Owner{PID: os.Getpid()}
+	}
+	return o
+})
+
+// OwnerOf looks a process up, to be kept for ReleaseDead. It works until the process is waited for.
+func OwnerOf(pid int) (Owner, error) {
+	o, _, err := procStat(pid)
+	return o, err
+}
+
+func procStat(pid int) (o Owner, state byte, err error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return o, 0, err
+	}
+	// The command's name is in brackets and may hold anything.
+	f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
+	if len(f) < 20 {
+		return o, 0, fmt.Errorf("/proc/%d/stat is cut short", pid)
+	}
+	start, err := strconv.ParseUint(string(f[19]), 10, 64)
+	return Owner{PID: pid, Start: start}, f[0][0], err
+}
+
+// alive says whether the owner in a lock word may still write. In doubt it may: the master will know and call ReleaseDead.
+func alive(word uint64) bool {
+	pid := int(word & (waiting - 1))
+	if pid == 0 {
+		return false
+	}
+	if pid == os.Getpid() {
+		return uint32(word>>32) == uint32(Self().Start)
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		// ENOSYS and the like say nothing; EINVAL is a number that no process can have.
+		return err != unix.ESRCH && err != unix.EINVAL
+	}
+	defer unix.Close(fd)
+	// A pidfd is readable when the last thread is gone: a zombie, or a process that is still being torn down, tells itself so.
+	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	if n, err := unix.Poll(p, 0); err == nil && n > 0 {
+		return false
+	}
+	o, _, err := procStat(pid)
+	if err != nil {
+		return !errors.Is(err, os.ErrNotExist) || unix.Kill(pid, 0) != unix.ESRCH
+	}
+	return uint32(o.Start) == uint32(word>>32)
+}
+
+const (
+	spins     = 100                  // loads before the kernel is asked; a stripe is held for less than that as a rule
+	firstWait = time.Millisecond     // after this the owner is looked at
+	nextWait  = 5 * time.Millisecond // and then after each of these
+)
+
+func (s *stripe) acquire() {
+	if !atomic.CompareAndSwapUint64(s.lock, 0, s.z.me) {
+		s.acquireSlow()
+	}
+}
+
+func (s *stripe) tryAcquire() bool {
+	return atomic.CompareAndSwapUint64(s.lock, 0, s.z.me)
+}
+
+func (s *stripe) acquireSlow() {
+	for range spins {
+		if atomic.LoadUint64(s.lock) == 0 && atomic.CompareAndSwapUint64(s.lock, 0, s.z.me) {
+			return
+		}
+	}
+	atomic.AddUint64(s.z.word64(s.z.lay.stripeOff+s.id*sLen+sContended), 1)
+	// Who has waited takes the lock with the waiting bit: it cannot know whether others still wait.
+	wait := firstWait
+	for {
+		w := atomic.LoadUint64(s.lock)
+		if w == 0 {
+			if atomic.CompareAndSwapUint64(s.lock, 0, s.z.me|waiting) {
+				return
+			}
+			continue
+		}
+		if w&waiting == 0 && !atomic.CompareAndSwapUint64(s.lock, w, w|waiting) {
+			continue
+		}
+		w |= waiting
+		if futexWait(s.lock, uint32(w), wait) != unix.ETIMEDOUT {
+			continue
+		}
+		wait = nextWait
+		if !alive(w) && atomic.CompareAndSwapUint64(s.lock, w, s.z.me|waiting) {
+			s.mend()
+			return
+		}
+	}
+}
+
+func (s *stripe) release() {
+	if atomic.SwapUint64(s.lock, 0)&waiting != 0 {
+		futexWake(s.lock)
+	}
+}
+
+// ReleaseDead takes the locks of a process that is gone, mends their stripes and lets the waiting go on. The caller knows
+// that no thread of the process runs any more. It returns how many stripes were mended.
+func (z *Zone) ReleaseDead(o Owner) int {
+	n := 0
+	for i := range z.stripes {
+		s := &z.stripes[i]
+		for {
+			w := atomic.LoadUint64(s.lock)
+			if w&^waiting != o.word() {
+				break
+			}
+			if atomic.CompareAndSwapUint64(s.lock, w, z.me|waiting) {
+				s.mend()
+				s.release()
+				n++
+				break
+			}
+		}
+	}
+	return n
+}
+
+// futexWait sleeps until it is woken, the word is no longer val, or d has passed (ETIMEDOUT). The futex is not private: the
+// word is shared by processes. (The machines we build for are little-endian: the lower half is where the word begins.)
+func futexWait(lock *uint64, val uint32, d time.Duration) syscall.Errno {
+	ts := unix.NsecToTimespec(int64(d))
+	_, _, e := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(lock)), futexOpWait, uintptr(val), uintptr(unsafe.Pointer(&ts)), 0, 0)
+	return e
+}
+
+func futexWake(lock *uint64) {
+	unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(lock)), futexOpWake, 1, 0, 0, 0)
+}
+
+const (
+	futexOpWait = 0
+	futexOpWake = 1
+)
