@@ -6,6 +6,7 @@ package main
 
 import (
 	"os"
+	"slices"
 
 	"perilune/conf"
 	"perilune/ipc"
@@ -50,6 +51,7 @@ func run(args []string) int {
 		Prefix: c.prefix, ConfFile: c.conf, ErrorLog: c.errorLog, Globals: c.globals,
 		Test: c.test, Dump: c.dump, Quiet: c.quiet, Signal: c.signal,
 		Modules: modules(),
+		Paths:   tempPaths,
 		Single:  single,
 	})
 }
@@ -81,4 +83,23 @@ func single(h *master.SingleHost) int {
 		},
 	}
 	return worker.Single(host, hooks())
+}
+
+// tempPaths are the directories that the workers write to.
+func tempPaths(cycle *conf.Cycle) []string {
+	var list []string
+	var walk func(ctx *conf.Ctx)
+	walk = func(ctx *conf.Ctx) {
+		dir := ctx.Loc[http.CoreModule.Index].(*http.LocConf).ClientBodyTempPath.V.Dir
+		if dir != "" && !slices.Contains(list, dir) {
+			list = append(list, dir)
+		}
+		for _, child := range ctx.Children {
+			walk(child)
+		}
+	}
+	if cycle.HTTP != nil {
+		walk(cycle.HTTP)
+	}
+	return list
 }

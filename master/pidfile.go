@@ -13,13 +13,18 @@ import (
 	"perilune/logging"
 )
 
-// pidError is a failed operation on the pid file in nginx's words.
-func pidError(call, path string, err error) error {
+// fileError is a failed operation on a file in nginx's words.
+func fileError(call, path string, err error) error {
+	return errors.New(call + " \"" + path + "\" failed " + errnoText(err))
+}
+
+// errnoText is the system error alone, without what Go puts before it.
+func errnoText(err error) string {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		err = errno
 	}
-	return fmt.Errorf("%s \"%s\" failed %s", call, path, logging.ErrnoText(err))
+	return logging.ErrnoText(err)
 }
 
 // writePid writes this process' number. A reader finds either the old contents or the new, never an empty file.
@@ -37,7 +42,7 @@ func writePid(path string) error {
 	}
 	// A directory that cannot be written, or no regular file: as nginx does it.
 	if err := os.WriteFile(target, text, 0o644); err != nil {
-		return pidError("open()", path, err)
+		return fileError("open()", path, err)
 	}
 	return nil
 }
@@ -69,7 +74,7 @@ func testPid(path string) error {
 	_, missing := os.Lstat(path)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
-		return pidError("open()", path, err)
+		return fileError("open()", path, err)
 	}
 	if missing != nil {
 		os.Remove(path)
@@ -83,7 +88,7 @@ func deletePid(path string) error {
 		return nil
 	}
 	if err := os.Remove(path); err != nil {
-		return pidError("unlink()", path, err)
+		return fileError("unlink()", path, err)
 	}
 	return nil
 }
@@ -100,10 +105,10 @@ func readPid(path string) (int, error) {
 	b, err := os.ReadFile(path)
 	var pe *fs.PathError
 	if errors.As(err, &pe) && pe.Op == "open" {
-		return 0, pidError("open()", path, err)
+		return 0, fileError("open()", path, err)
 	}
 	if err != nil {
-		return 0, pidError("read()", path, err)
+		return 0, fileError("read()", path, err)
 	}
 	b = bytes.TrimRight(b[:min(len(b), 22)], "\r\n")
 	for _, c := range b {

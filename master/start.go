@@ -22,6 +22,9 @@ type Options struct {
 
 	Modules []*conf.Module
 
+	// Paths are the directories to make for the workers to write to.
+	Paths func(cycle *conf.Cycle) []string
+
 	// Single serves in this very process, for master_process off.
 	Single func(h *SingleHost) int
 }
@@ -161,6 +164,9 @@ func (s *system) test(cycle *conf.Cycle) int {
 
 func (s *system) try(cycle *conf.Cycle) error {
 	if err := testPid(cycle.CoreConf().Pid.V); err != nil {
+		return err
+	}
+	if err := s.makePaths(cycle); err != nil {
 		return err
 	}
 	ipc.CycleLog(cycle, s.initLog, s.opts.ErrorLog)

@@ -84,6 +84,15 @@ func (s *system) load(old *generation) (*generation, error) {
 
 // build opens what a configuration needs.
 func (s *system) build(cycle *conf.Cycle, old *generation, log *logging.Log) (*generation, error) {
+	if old != nil {
+		if err := s.checkPid(cycle.CoreConf().Pid.V, log); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.makePaths(cycle); err != nil {
+		log.Log(logging.Emerg, 0, err.Error())
+		return nil, err
+	}
 	cycleLog := ipc.CycleLog(cycle, s.initLog, s.opts.ErrorLog)
 	if err := cycle.Files.OpenAll(); err != nil {
 		log.Log(logging.Emerg, 0, err.Error())
@@ -92,10 +101,6 @@ func (s *system) build(cycle *conf.Cycle, old *generation, log *logging.Log) (*g
 	var before *socketSet
 	if old != nil {
 		before = old.sockets
-		if err := s.movePid(cycle.CoreConf().Pid.V, log); err != nil {
-			cycle.Files.CloseAll()
-			return nil, err
-		}
 	}
 	workers := cycle.CoreConf().WorkerProcesses.V
 	if s.alone {
@@ -165,8 +170,8 @@ func (s *system) changed(old, g *generation) {
 	}
 }
 
-// movePid checks, before anything is changed, that a new pid file could be written.
-func (s *system) movePid(path string, log *logging.Log) error {
+// checkPid checks, before anything is changed, that a new pid file could be written.
+func (s *system) checkPid(path string, log *logging.Log) error {
 	if path == s.pid {
 		return nil
 	}
