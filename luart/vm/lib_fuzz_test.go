@@ -2,6 +2,7 @@ package vm
 
 import (
 	"errors"
+	"math"
 	"testing"
 )
 
@@ -55,7 +56,7 @@ func FuzzPattern(f *testing.F) {
 func FuzzFormat(f *testing.F) {
 	for _, s := range []string{"%5.2s|%-8d", "%+08.3f %g", "%q %a %c", "%#x%o%u%%", "%.99f", "%.14g", "%y", "%10"} {
 		f.Add(s, "text", 1.5)
-		f.Add(s, "12", -0.0)
+		f.Add(s, "12", math.Copysign(0, -1))
 	}
 	f.Fuzz(func(t *testing.T, format, s string, x float64) {
 		m := fuzzVM(t)

@@ -97,3 +97,25 @@ var tableCases = []libCase{
 	{`require("table.new")(2^28,0)`, "false\ttable overflow"},
 	{`(function() local t={1,2,a=3} require("table.clear")(t) return #t,next(t) end)()`, "true\t0\tnil"},
 }
+
+// TestTableExtensions is about the modules that OpenResty's LuaJIT adds.
+func TestTableExtensions(t *testing.T) {
+	runLibCases(t, []libCase{
+		{`require("table.nkeys")({1,2,nil,4,a=1,[2.5]=2})`, "true\t5"},
+		{`require("table.nkeys")({})`, "true\t0"},
+		{`require("table.isarray")({})`, "true\ttrue"},
+		{`require("table.isarray")({1,2,3})`, "true\ttrue"},
+		{`require("table.isarray")({1,nil,3})`, "true\ttrue"},
+		{`require("table.isarray")({1,a=2})`, "true\tfalse"},
+		{`require("table.isarray")({[1.5]=1})`, "true\tfalse"},
+		{`require("table.isempty")({})`, "true\ttrue"},
+		{`require("table.isempty")({nil})`, "true\ttrue"},
+		{`require("table.isempty")({a=1})`, "true\tfalse"},
+		{`(function() local a={1,2,x={}} local b=require("table.clone")(a) return a~=b,b[1],b[2],a.x==b.x,#b end)()`, "true\ttrue\t1\t2\ttrue\t2"},
+		{`(function() local f=require("table.new") return table.new==f end)()`, "true\ttrue"},
+		{`(function() local t=require("table.new")(0,-1) t.a=1 return t.a end)()`, "true\t1"},
+		{`pcall(require,"jit.util")`, "true\tfalse\tmodule 'jit.util' is not available: there is no compiler to machine code"},
+		{`jit.status()`, "true\tfalse"},
+		{`string.rep("x",2^30,"yy")`, "false\tnot enough memory"},
+	})
+}
