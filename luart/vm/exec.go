@@ -198,6 +198,9 @@ func (x *exec) callGo(f *Function, fi, nargs, ret, nres int) *thrown {
 	}
 	n := f.goFn(t)
 	if n < 0 {
+		if n == abortResult {
+			return &t.aborting
+		}
 		return x.yield(-1 - n)
 	}
 	t.ci--

@@ -1,12 +1,18 @@
 package vm
 
+import "math"
+
 // noTrace stands for a traceback that nobody wants.
 const noTrace = " "
 
+// abortResult is the number of results that says that Abort was called.
+const abortResult = math.MinInt
+
 // Abort ends the Lua code below the host's Call with an error that Lua cannot
-// catch. A Go function returns its result. No traceback is made.
+// catch. A Go function returns its result at once. No traceback is made.
 func (t *Thread) Abort(err error) int {
-	panic(&thrown{abort: err, traceback: noTrace})
+	t.aborting = thrown{abort: err, traceback: noTrace}
+	return abortResult
 }
 
 // Resumer returns the thread that waits for the coroutine t, nil if there is none.

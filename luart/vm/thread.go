@@ -26,6 +26,8 @@ type Thread struct {
 	hook     *hookState
 	hookFlag opcode // not 0 while a hook is set
 
+	aborting thrown // of Abort
+
 	// Data is the host's; a coroutine inherits it from its creator.
 	Data any
 }
