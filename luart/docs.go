@@ -9,7 +9,7 @@ import (
 // WriteDocs writes the reference of the API in Markdown.
 func WriteDocs(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString("# The Lua API\n\n<!-- made by docs/gen out of the tables in luart; do not edit -->\n\n" +
+	b.WriteString("# The Lua API\n\n<!-- made of the tables in luart by go test ./luart -run TestDocs -update; do not edit -->\n\n" +
 		"The functions and fields are those of ngx_lua, under the same names and with the same meaning.\n" +
 		"Anything that is not listed here does not exist yet.\n\n## Functions\n\n| Function | What it does | Where |\n|---|---|---|\n")
 	for _, f := range Functions() {
