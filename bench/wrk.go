@@ -77,8 +77,8 @@ type wrkOutput struct {
 var (
 	wrkRequests = regexp.MustCompile(`(\d+) requests in `)
 	wrkRate     = regexp.MustCompile(`Requests/sec:\s+([\d.]+)`)
-	wrkP50      = regexp.MustCompile(`\n\s+50%\s+([\d.]+)(us|ms|s|m)\n`)
-	wrkP99      = regexp.MustCompile(`\n\s+99%\s+([\d.]+)(us|ms|s|m)\n`)
+	wrkP50      = regexp.MustCompile(`\n\s+50%\s+([\d.]+)(us|ms|s|m)\s`)
+	wrkP99      = regexp.MustCompile(`\n\s+99%\s+([\d.]+)(us|ms|s|m)\s`)
 	wrkErrors   = regexp.MustCompile(`Socket errors: .*`)
 	wrkStatus   = regexp.MustCompile(`Non-2xx or 3xx responses: (\d+)`)
 )

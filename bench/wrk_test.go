@@ -12,7 +12,7 @@ func TestParseWrk(t *testing.T) {
      50%  505.00us
      75%  530.00us
      90%  560.00us
-     99%    1.25ms
+     99%    1.25ms 
   487500 requests in 5.00s, 76.00MB read
 Requests/sec:  97500.12
 Transfer/sec:     15.20MB
