@@ -84,7 +84,7 @@ var (
 )
 
 func (s *server) wrk(c benchCase, d time.Duration) (wrkOutput, error) {
-	args := []string{"-c", strconv.Itoa(loadCore), "wrk", "-t1", "--latency", "-c", strconv.Itoa(c.connections),
+	args := []string{"-c", strconv.Itoa(loadCore), "wrk", "-t1", "--latency", "--timeout", "30s", "-c", strconv.Itoa(c.connections),
 		"-d", fmt.Sprintf("%ds", int(d.Seconds()+0.5))}
 	if c.script != "" {
 		path := filepath.Join(s.dir, "wrk.lua")
