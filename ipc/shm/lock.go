@@ -21,15 +21,29 @@ type Owner struct {
 	Start uint64 // clock ticks since boot, field 22 of /proc/PID/stat
 }
 
-// A lock word is 0 or its owner: the process's number in bits 0-30, the start's lower half in bits 32-63. Bit 31 says that
-// someone waits in the kernel. The futex is the lower half.
-const waiting = 1 << 31
+// A lock word is 0 or its owner: the process's number in bits 0-21 (Linux has no greater), a check of the word in bits 22-30,
+// the start's lower half in bits 32-63. Bit 31 says that someone waits in the kernel. The futex is the lower half. A word
+// whose check is wrong is damaged and names nobody, whatever process has that number.
+const (
+	waiting  = 1 << 31
+	pidMask  = 1<<22 - 1
+	checkPos = 22
+)
 
-func (o Owner) word() uint64 { return uint64(uint32(o.Start))<<32 | uint64(o.PID)&(waiting-1) }
+func (o Owner) word() uint64 {
+	start, pid := uint64(uint32(o.Start)), uint64(o.PID)&pidMask
+	check := (start<<22 | pid) * 0x9e3779b97f4a7c15 >> 55
+	return start<<32 | check<<checkPos | pid
+}
+
+func ownerIn(word uint64) (o Owner, ok bool) {
+	o = Owner{PID: int(word & pidMask), Start: word >> 32}
+	return o, o.PID != 0 && o.word() == word&^waiting
+}
 
 // Self is this process.
 var Self = sync.OnceValue(func() Owner {
-	o, _, err := procStat(os.Getpid())
+	o, err := OwnerOf(os.Getpid())
 	if err != nil {
 		return Owner{PID: os.Getpid()}
 	}
@@ -37,35 +51,30 @@ var Self = sync.OnceValue(func() Owner {
 })
 
 // OwnerOf looks a process up, to be kept for ReleaseDead. It works until the process is waited for.
-func OwnerOf(pid int) (Owner, error) {
-	o, _, err := procStat(pid)
-	return o, err
-}
-
-func procStat(pid int) (o Owner, state byte, err error) {
+func OwnerOf(pid int) (o Owner, err error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return o, 0, err
+		return o, err
 	}
 	// The command's name is in brackets and may hold anything.
 	f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
 	if len(f) < 20 {
-		return o, 0, fmt.Errorf("/proc/%d/stat is cut short", pid)
+		return o, fmt.Errorf("/proc/%d/stat is cut short", pid)
 	}
 	start, err := strconv.ParseUint(string(f[19]), 10, 64)
-	return Owner{PID: pid, Start: start}, f[0][0], err
+	return Owner{PID: pid, Start: start}, err
 }
 
 // alive says whether the owner in a lock word may still write. In doubt it may: the master will know and call ReleaseDead.
 func alive(word uint64) bool {
-	pid := int(word & (waiting - 1))
-	if pid == 0 {
+	owner, ok := ownerIn(word)
+	if !ok {
 		return false
 	}
-	if pid == os.Getpid() {
-		return uint32(word>>32) == uint32(Self().Start)
+	if owner.PID == os.Getpid() {
+		return owner.word() == Self().word()
 	}
-	fd, err := unix.PidfdOpen(pid, 0)
+	fd, err := unix.PidfdOpen(owner.PID, 0)
 	if err != nil {
 		// ENOSYS and the like say nothing; EINVAL is a number that no process can have.
 		return err != unix.ESRCH && err != unix.EINVAL
@@ -76,11 +85,11 @@ func alive(word uint64) bool {
 	if n, err := unix.Poll(p, 0); err == nil && n > 0 {
 		return false
 	}
-	o, _, err := procStat(pid)
+	now, err := OwnerOf(owner.PID)
 	if err != nil {
-		return !errors.Is(err, os.ErrNotExist) || unix.Kill(pid, 0) != unix.ESRCH
+		return !errors.Is(err, os.ErrNotExist) || unix.Kill(owner.PID, 0) != unix.ESRCH
 	}
-	return uint32(o.Start) == uint32(word>>32)
+	return now.word() == owner.word()
 }
 
 const (
