@@ -34,7 +34,23 @@ type env struct {
 	finish func()
 	// orphans waits for children that are nobody's, if this is process 1.
 	orphans func(isWorker func(pid int) bool)
+
+	// notify is the service manager.
+	notify notifier
 }
+
+// notifier is what a service manager hears from the master's goroutine beyond what system tells it at load, begun, changed,
+// discard and closing. In an upgrade begun is called, in the next master, when all its workers are ready.
+type notifier interface {
+	// mainPID says that another process is the master from now on. This one calls it when the next master is ready, before it
+	// lets its workers go and exits.
+	mainPID(pid int)
+}
+
+// nobody is the notifier where there is no service manager.
+type nobody struct{}
+
+func (nobody) mainPID(int) {}
 
 // process is a worker's process.
 type process interface {

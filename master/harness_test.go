@@ -159,6 +159,7 @@ func newHarness(t *testing.T, size int) *harness {
 		closing: func(g *generation) { h.call("closing", g) },
 		finish:  func() { h.calls = append(h.calls, "finish") },
 		orphans: func(func(int) bool) {},
+		notify:  nobody{},
 	}, log)
 	return h
 }

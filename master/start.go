@@ -59,7 +59,7 @@ func Start(o *Options) int {
 	}
 	log := logging.Init(o.Prefix, file)
 	log.SetConsole(true)
-	s := &system{opts: o, initLog: log, console: true, report: func() {}}
+	s := &system{opts: o, initLog: log, console: true, report: func() {}, notify: nobody{}}
 	child := daemonStatus()
 	if child != nil {
 		s.report, s.daemonized = child.ok, true

@@ -28,6 +28,7 @@ type system struct {
 	report     func() // tells the process that waits for the start
 	pid        string // the pid file that was written
 	inherited  inherited
+	notify     notifier
 	count      int // generations made
 	serving    *generation
 }
@@ -46,6 +47,7 @@ func (s *system) env() env {
 		closing: s.closing,
 		finish:  s.finish,
 		orphans: reapOrphans,
+		notify:  s.notify,
 	}
 }
 
