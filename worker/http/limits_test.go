@@ -205,21 +205,32 @@ func TestDrain(t *testing.T) {
 		location / { return 200 ok; }
 		location /min { keepalive_min_timeout 50ms; return 200 min; }
 		location /sleep { test_handler sleep; } }`, testModule)
-	fresh, idle, busy, least := ts.dial(), ts.dial(), ts.dial(), ts.dial()
-	idle.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	idle.want(okText("ok"))
+	fresh, idle, again, busy, least := ts.dial(), ts.dial(), ts.dial(), ts.dial(), ts.dial()
+	for _, c := range []*client{idle, again} {
+		c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		c.want(okText("ok"))
+	}
 	least.send("GET /min HTTP/1.1\r\nHost: x\r\n\r\n")
 	least.want(okText("min"))
 	busy.send("GET /sleep?100ms HTTP/1.1\r\nHost: x\r\n\r\n")
-	ts.waitFor(func(s Stats) bool { return s.Writing == 1 && s.Active == 4 })
+	ts.waitFor(func(s Stats) bool { return s.Writing == 1 && s.Active == 5 })
 	drained := make(chan struct{})
 	ts.do(func() {
+		// On the way already when the connections in keep-alive are closed.
+		again.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 		ts.s.StopAccepting()
 		ts.s.CloseIdle()
 		ts.s.OnDrained(func() { close(drained) })
 	})
-	fresh.wantEnd()
 	idle.wantEnd()
+	last := strings.Replace(okText("ok"), "keep-alive", "close", 1)
+	if got := again.all(); got != last {
+		t.Errorf("a request that was on its way got %q", got)
+	}
+	fresh.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	if got := fresh.all(); got != last {
+		t.Errorf("a first request got %q", got)
+	}
 	late := ts.dial()
 	late.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	if got, want := busy.all(), strings.Replace(okText("slept"), "keep-alive", "close", 1); got != want {
@@ -228,7 +239,7 @@ func TestDrain(t *testing.T) {
 	least.wantEnd()
 	<-drained
 	ts.do(func() {
-		if s := ts.s.Stats(); s.Accepted != 4 {
+		if s := ts.s.Stats(); s.Accepted != 5 {
 			t.Errorf("accepted while draining: %+v", s)
 		}
 	})

@@ -40,6 +40,7 @@ type Server struct {
 	workers   int  // processes that share the listen sockets
 	started   bool // Start has been called and StopAccepting has not
 	draining  bool
+	stayFirst bool // see StayFirst
 
 	maxConns    int // worker_connections
 	used        int // of them, listen sockets and IPC included
@@ -163,13 +164,14 @@ func (s *Server) reuseIdle() {
 	}
 }
 
-// CloseIdle closes the connections that have no request: those in keep-alive
-// and those that have not sent a byte. With keepalive_min_timeout a connection
-// in keep-alive is kept for that long.
+// CloseIdle closes the connections in keep-alive. A new connection stays, since
+// its first request must be answered, and so does one whose next request has
+// arrived already: nginx would lose that one. With keepalive_min_timeout a
+// connection is kept for that long.
 func (s *Server) CloseIdle() {
 	for c := s.idle.first; c != nil; {
 		next := c.idleNext
-		if !c.keepsMinimum() {
+		if c.keepalive && !c.keepsMinimum() && !c.FD.Pending() {
 			c.closeIdle()
 		}
 		c = next

@@ -240,6 +240,13 @@ func (f *FD) wrote(n, want int, errno syscall.Errno) (int, error) {
 // The system calls below never block, so the Go scheduler need not hear of
 // them.
 
+// Pending reports whether there are bytes to read in the socket's buffer.
+func (f *FD) Pending() bool {
+	var b [1]byte
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(f.Sysfd), uintptr(unsafe.Pointer(&b)), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+	return errno == 0 && n > 0
+}
+
 func rawRead(fd int, b []byte) (int, syscall.Errno) {
 	for {
 		n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
