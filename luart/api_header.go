@@ -147,13 +147,7 @@ func respGetHeaders(t *vm.Thread, c *Ctx) int {
 		left = max - own
 	}
 	c.req.EachHeaderOut(func(name, value []byte, isOwn bool) bool {
-		k := vm.Nil
-		if raw {
-			k = vm.Bytes(name)
-		} else {
-			k = rt.lowerName(name)
-		}
-		addMulti(rt.vm, tab, k, vm.Bytes(value))
+		addMulti(rt.vm, tab, rt.headerField(name, raw), vm.Bytes(value))
 		if !isOwn {
 			left--
 		}

@@ -98,6 +98,14 @@ func (rt *Runtime) lowerName(name []byte) vm.Value {
 	return v
 }
 
+// headerField is the name that a table of headers has for a header.
+func (rt *Runtime) headerField(name []byte, raw bool) vm.Value {
+	if raw {
+		return vm.Bytes(name)
+	}
+	return rt.lowerName(name)
+}
+
 // lower is strings.ToLower for ASCII alone.
 func lower(s string) string {
 	for i := 0; i < len(s); i++ {
@@ -141,13 +149,7 @@ func reqGetHeaders(t *vm.Thread, c *Ctx) int {
 	tab := rt.vm.NewTable(0, n)
 	for i := 0; i < n; i++ {
 		name, value := c.req.HeaderIn(i)
-		k := vm.Nil
-		if raw {
-			k = vm.Bytes(name)
-		} else {
-			k = rt.lowerName(name)
-		}
-		addMulti(rt.vm, tab, k, vm.Bytes(value))
+		addMulti(rt.vm, tab, rt.headerField(name, raw), vm.Bytes(value))
 	}
 	if !raw {
 		tab.SetMetatable(rt.headersMeta)

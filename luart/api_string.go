@@ -6,7 +6,6 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"hash/crc32"
-	"strconv"
 
 	"perilune/luart/vm"
 )
@@ -161,6 +160,3 @@ func ngxQuoteSQLStr(t *vm.Thread, c *Ctx) int {
 	rt.keepScratch(buf)
 	return 1
 }
-
-// formatOff is a length as text.
-func formatOff(n int64) string { return strconv.FormatInt(n, 10) }

@@ -24,6 +24,7 @@ func (l *cpuLimit) check(t *vm.Thread) error {
 	if now-l.start < c.settings.CPULimit {
 		return nil
 	}
+	l.tripped = true
 	return fmt.Errorf("CPU time limit of %s exceeded", c.settings.CPULimit)
 }
 

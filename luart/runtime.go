@@ -286,7 +286,7 @@ func (rt *Runtime) runInit(phase Phase, name string, fn *vm.Function, err error)
 }
 
 // resumed is called whenever Lua code gets the baton: its time begins anew.
-func (rt *Runtime) resumed() { rt.cpu.armed = false }
+func (rt *Runtime) resumed() { rt.cpu.armed, rt.cpu.tripped = false, false }
 
 // SetCPULimit switches the check of CPU time on; the limit itself is in the
 // settings of the location.
@@ -299,6 +299,7 @@ func (rt *Runtime) SetCPULimit() {
 const budgetUnits = 1 << 15
 
 type cpuLimit struct {
-	armed bool
-	start time.Duration
+	armed   bool // start is when the running code got the baton, or soon after
+	tripped bool // the running code has been stopped
+	start   time.Duration
 }

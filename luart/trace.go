@@ -15,7 +15,7 @@ const (
 
 // hostTrace is the traceback of an error that has ended a request's code, in
 // ngx_lua's shape: a part for each coroutine, the innermost first.
-func hostTrace(t *vm.Thread) string {
+func hostTrace(t *vm.Thread, topLine bool) string {
 	buf := []byte("stack traceback:")
 	for n := 0; t != nil && n < maxTraceThreads; n++ {
 		buf = append(buf, "\ncoroutine "...)
@@ -30,8 +30,7 @@ func hostTrace(t *vm.Thread) string {
 				buf = append(buf, "\n\t..."...)
 				break
 			}
-			// An error of the machine itself leaves no line in LuaJIT's top frame.
-			buf = appendLevel(buf, in, n > 0 || level > 0)
+			buf = appendLevel(buf, in, topLine || n > 0 || level > 0)
 		}
 		t = t.Resumer()
 	}
@@ -67,7 +66,9 @@ func (rt *Runtime) traceback(t *vm.Thread) string {
 	if c := context(t); c == nil || c.phase&phasesYieldable == 0 {
 		return t.Traceback("", 0)
 	}
-	return hostTrace(t)
+	// An error of the machine itself leaves no line in LuaJIT's top frame; a script
+	// that was stopped is to show where.
+	return hostTrace(t, rt.cpu.tripped)
 }
 
 // describe is an error that has ended a request's code.
