@@ -142,6 +142,9 @@ func (t *Thread) deadText() string {
 	if t.status == stDead || t.ci < 0 {
 		return "dead"
 	}
+	if t.status == stRunning {
+		return "running"
+	}
 	return "non-suspended"
 }
 

@@ -392,16 +392,9 @@ func (c *compiler) storeName(e ast.Expr, r int) {
 	case *upvalueExpr:
 		c.emit(mk(opSetUp, r, e.index, 0))
 	case *ast.IdentExpr:
-		k, ok := c.constant(c.m.intern(e.Value).value())
-		if !ok {
-			c.tooMany()
-		}
-		c.emit(mk(opSetG, r, 0, k))
+		k, _ := c.constant(c.m.intern(e.Value).value())
+		c.emit(mkJ(opSetG, r, 0, k))
 	}
-}
-
-func (c *compiler) tooMany() {
-	panic(&SyntaxError{c.chunk + ":" + itoa(c.line) + ": main function has more than 65536 constants"})
 }
 
 func (c *compiler) setField(obj int, key Value, r int) {

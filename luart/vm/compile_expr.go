@@ -72,11 +72,8 @@ func (c *compiler) toReg(e ast.Expr, r int) {
 		c.emit(mk(opGetUp, r, e.index, 0))
 	case *ast.IdentExpr:
 		c.line = e.LastLine()
-		k, ok := c.constant(c.m.intern(e.Value).value())
-		if !ok {
-			c.tooMany()
-		}
-		c.emit(mk(opGetG, r, 0, k))
+		k, _ := c.constant(c.m.intern(e.Value).value())
+		c.emit(mkJ(opGetG, r, 0, k))
 	case *ast.AttrGetExpr:
 		obj := c.toAny(e.Object)
 		key := c.keyOperand(e.Key)
@@ -270,13 +267,15 @@ func (c *compiler) call(e *ast.FuncCallExpr, results int) {
 		obj := c.toAny(e.Receiver)
 		c.free = base
 		c.reserve(2)
-		name := c.m.intern(e.Method).value()
-		k, ok := c.constant(name)
-		if !ok {
-			c.tooMany()
-		}
+		k, ok := c.constant(c.m.intern(e.Method).value())
 		c.line = e.Func.LastLine()
-		c.emit(mk(opSelf, base, obj, k))
+		if ok {
+			c.emit(mk(opSelf, base, obj, k))
+		} else {
+			c.emit(mk(opMove, base+1, obj, 0))
+			c.emit(mkJ(opLoadK, base, 0, k))
+			c.emit(mk(opGet, base, base+1, base))
+		}
 		n = 1
 	} else {
 		c.toNext(e.Func)

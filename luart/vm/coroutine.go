@@ -158,7 +158,7 @@ func (x *exec) callSpecial(f *Function, fi, nargs, ret, nres int) *thrown {
 		fr.fn, fr.base, fr.ret, fr.nres, fr.tail = f, fi+1, ret, nres, false
 		return x.call(fi+1, nargs-1, fi+1, -1)
 	case spXpcall:
-		if nargs < 2 {
+		if nargs < 2 || t.stack[fi+2].n != tagFunction {
 			return x.callGo(f, fi, nargs, ret, nres)
 		}
 		t.stack[fi+1], t.stack[fi+2] = t.stack[fi+2], t.stack[fi+1]

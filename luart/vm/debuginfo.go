@@ -106,7 +106,7 @@ func (p *proto) slotName(r, pc int) (kind, name string) {
 		case opGetUp:
 			return "upvalue", p.upNames[instrB(i)]
 		case opGetG:
-			return "global", p.k[instrC(i)].str().s
+			return "global", p.k[instrJ(i)].str().s
 		case opGetF:
 			return "field", p.k[instrC(i)].str().s
 		case opSelf:

@@ -196,6 +196,9 @@ func (x *exec) callGo(f *Function, fi, nargs, ret, nres int) *thrown {
 	if t.top+2*stackSlack > len(t.stack) {
 		t.growStack(t.top + 2*stackSlack)
 	}
+	if t.m.finalizers.pending.Load() {
+		t.runFinalizers()
+	}
 	n := f.goFn(t)
 	if n < 0 {
 		if n == abortResult {

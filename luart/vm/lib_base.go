@@ -88,7 +88,7 @@ func baseCollectGarbage(t *Thread) int {
 		t.PushNumber(float64(heapBytes()) / 1024)
 	case 4:
 		t.collect()
-		t.PushBool(true)
+		t.PushBool(false)
 	case 5, 6:
 		t.PushInt(200)
 	case 7:
@@ -114,6 +114,12 @@ func (t *Thread) collect() {
 		t.frames[i] = frame{}
 	}
 	runtime.GC()
+	// Finalizers run on a goroutine of their own; one of an object that died
+	// in the same cycle says when those before it are queued.
+	done := make(chan struct{})
+	runtime.SetFinalizer(&lstring104{}, func(*lstring104) { close(done) })
+	runtime.GC()
+	<-done
 	t.runFinalizers()
 }
 
@@ -193,6 +199,9 @@ func (t *Thread) pushLoaded(f *Function, err error, envArg int) int {
 // currentEnv is the environment for new functions: that of the thread.
 func (t *Thread) currentEnv() *Table { return t.env }
 
+// maxSource limits what a reader function can make load collect.
+const maxSource = 1 << 28
+
 func baseLoad(t *Thread) int {
 	var src []byte
 	name := "=(load)"
@@ -215,6 +224,9 @@ func baseLoad(t *Thread) int {
 				break
 			}
 			src = append(src, s...)
+			if len(src) > maxSource {
+				t.ErrorValue(String("not enough memory"), 0)
+			}
 		}
 	}
 	mode := t.OptString(3, "bt")
@@ -243,7 +255,8 @@ func basePcall(t *Thread) int {
 }
 
 func baseXpcall(t *Thread) int {
-	t.CheckAny(2)
+	t.CheckAny(1)
+	t.CheckFunction(2)
 	return 0
 }
 
@@ -260,7 +273,7 @@ func (t *Thread) envTarget(setting bool) *Function {
 		level = t.OptInt(1, 1)
 	}
 	if level < 0 {
-		t.ArgError(1, "level must be non-negative")
+		t.ArgError(1, "invalid level")
 	}
 	if level == 0 {
 		return nil
@@ -330,6 +343,7 @@ func baseSetmetatable(t *Thread) int {
 func (t *Thread) TypeError2(i int, want string) { t.ArgError(i, want+" expected") }
 
 func baseIpairs(t *Thread) int {
+	t.CheckAny(1)
 	t.CheckTable(1)
 	t.Push(t.m.fnIpairsIter.Value())
 	t.Push(t.Arg(1))

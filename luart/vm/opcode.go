@@ -11,8 +11,8 @@ const (
 	opLoadNil               // R[A…B] = nil
 	opGetUp                 // R[A] = U[B]
 	opSetUp                 // U[B] = R[A]
-	opGetG                  // R[A] = env[K[C]]
-	opSetG                  // env[K[C]] = R[A]
+	opGetG                  // R[A] = env[K[J]]
+	opSetG                  // env[K[J]] = R[A]
 	opGetF                  // R[A] = R[B][K[C]], K[C] a string
 	opGetI                  // R[A] = R[B][C]
 	opGet                   // R[A] = R[B][R[C]]

@@ -1,10 +1,5 @@
 package vm
 
-type (
-	memory     struct{}
-	finalizers struct{}
-)
+type memory struct{}
 
-func (t *Thread) chargeString(n int)                      {}
-func (m *VM) SetUserdataMetatable(u *Userdata, mt *Table) { u.meta = mt }
-func (t *Thread) runFinalizers()                          {}
+func (t *Thread) chargeString(n int) {}

@@ -101,7 +101,7 @@ dispatch:
 		case opSetUp:
 			*fr.fn.up[uint8(i>>16)].v = *rA(base, i)
 		case opGetG:
-			tb, key := fr.fn.env, (*lstring)(kC(k, i).p)
+			tb, key := fr.fn.env, (*lstring)(kJ(k, i).p)
 			n := tb.node(int32(key.hash & tb.mask))
 			if n.k.p == unsafe.Pointer(key) && n.v.p != nil {
 				*rA(base, i) = n.v
@@ -113,18 +113,18 @@ dispatch:
 				continue
 			}
 			fr.pc = pc
-			if th = x.index(tb.Value(), *kC(k, i), fr.base+instrA(i)); th != nil {
+			if th = x.index(tb.Value(), *kJ(k, i), fr.base+instrA(i)); th != nil {
 				goto throw
 			}
 			goto reload
 		case opSetG:
-			tb, key := fr.fn.env, (*lstring)(kC(k, i).p)
+			tb, key := fr.fn.env, (*lstring)(kJ(k, i).p)
 			if v := tb.findStr(key); v != nil && v.p != nil {
 				*v = *rA(base, i)
 				continue
 			}
 			fr.pc = pc
-			if th = x.setIndex(tb.Value(), *kC(k, i), *rA(base, i)); th != nil {
+			if th = x.setIndex(tb.Value(), *kJ(k, i), *rA(base, i)); th != nil {
 				goto throw
 			}
 			goto reload

@@ -307,6 +307,8 @@ type Userdata struct {
 	Data any
 	meta *Table
 	env  *Table
+
+	watched bool // the collector reports when u is unreachable
 }
 
 // Value returns u as a Lua value.
