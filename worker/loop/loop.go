@@ -79,6 +79,7 @@ type Loop struct {
 	clock clock
 
 	poller  pollWaiter
+	outside int // see Outside
 	stopped bool
 	done    chan struct{}
 	stats   Stats
@@ -143,6 +144,11 @@ func (l *Loop) Run() error {
 // Stop makes Run return once the events at hand are dealt with. From outside
 // the loop use Post(l.Stop).
 func (l *Loop) Stop() { l.stopped = true }
+
+// Outside adds n, which may be negative, to the number of goroutines that work
+// outside of the loop and wait for the network by Go's means (TLS, HTTP/2).
+// While there are any, the loop sleeps in a way that never holds them up.
+func (l *Loop) Outside(n int) { l.outside += n }
 
 // Stats returns the counters.
 func (l *Loop) Stats() Stats {
@@ -306,7 +312,11 @@ func (l *Loop) poll() {
 			return
 		}
 	}
-	l.nev = l.poller.wait(l.events[:], timeout, l.clock.now)
+	if l.outside > 0 || l.stats.Blocked > 0 {
+		l.nev = l.poller.wait(l.events[:], timeout, l.clock.now)
+	} else {
+		l.nev = block(l.epfd, l.events[:], timeout)
+	}
 	l.UpdateTime()
 }
 

@@ -10,7 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pollWaiter waits for events of the epoll descriptor.
+// pollWaiter waits for events of the epoll descriptor, in one of two ways.
+//
+// A plain epoll_wait(2) is what EPOLLEXCLUSIVE needs: the kernel counts a
+// process as woken only if it waits on the very epoll descriptor that has the
+// socket, and not on another one that this one is in. But a goroutine of the
+// outside that the network wakes may then wait until the runtime's monitor
+// thread looks, up to 10 ms. So while there are such goroutines the wait is one
+// of Go's own poller, in which the epoll descriptor is registered.
 type pollWaiter struct {
 	file     *os.File
 	raw      syscall.RawConn
@@ -47,7 +54,16 @@ func (p *pollWaiter) close(epfd int) {
 	unix.Close(epfd)
 }
 
-// wait returns the number of events fetched; timeout is in msec, -1 for ever.
+// block waits in the kernel; timeout is in msec, -1 for ever.
+func block(epfd int, events []unix.EpollEvent, timeout int) int {
+	n, _, errno := syscall.Syscall6(syscall.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(timeout), 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
+}
+
+// wait waits in Go's poller.
 func (p *pollWaiter) wait(events []unix.EpollEvent, timeout int, now time.Time) int {
 	p.arm(timeout, now)
 	p.events, p.n = events, 0
