@@ -157,7 +157,7 @@ func (r *Request) readBody() error {
 			return err
 		}
 		if used < n {
-			c.giveBack(want[used:n])
+			r.giveBack(want[used:n])
 			r.BytesIn -= int64(n - used)
 		}
 	}
@@ -219,12 +219,15 @@ func (r *Request) growBody(n int) {
 }
 
 // giveBack keeps bytes that were read beyond the body for the next request.
-func (c *Conn) giveBack(rest []byte) {
-	// All of the header buffer has been used up: the body began behind it.
-	if len(rest) > len(c.buf) {
-		c.buf = make([]byte, len(rest))
+// The header buffer is used up, but the request still has views of it.
+func (r *Request) giveBack(rest []byte) {
+	c := r.Conn
+	if len(rest) > len(c.buf)-c.last {
+		r.engine.old = append(r.engine.old, c.buf)
+		c.buf = c.Server.buffers.get(max(len(rest), int(r.Srv.LargeClientHeaderBuffers.V.Size)))
+		c.pos, c.last = 0, 0
 	}
-	c.pos, c.last = 0, copy(c.buf, rest)
+	c.last += copy(c.buf[c.last:], rest)
 }
 
 // receive waits for bytes of the body.
@@ -463,7 +466,7 @@ func (r *Request) discard() (bool, error) {
 			return false, err
 		}
 		if used < n {
-			c.giveBack(want[used:n])
+			r.giveBack(want[used:n])
 		}
 	}
 	r.engine.discarding = false

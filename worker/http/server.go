@@ -206,6 +206,9 @@ type sizedBuffers struct {
 // maxFreeBuffers bounds what a burst of connections leaves behind.
 const maxFreeBuffers = 128
 
+// maxBufferSizes is how many sizes are kept; others are left to the collector.
+const maxBufferSizes = 16
+
 func (p *bufferPool) get(size int) []byte {
 	for i := range p.sizes {
 		s := &p.sizes[i]
@@ -220,7 +223,9 @@ func (p *bufferPool) get(size int) []byte {
 		}
 		return make([]byte, size)
 	}
-	p.sizes = append(p.sizes, sizedBuffers{size: size})
+	if len(p.sizes) < maxBufferSizes {
+		p.sizes = append(p.sizes, sizedBuffers{size: size})
+	}
 	return make([]byte, size)
 }
 

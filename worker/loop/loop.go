@@ -300,21 +300,22 @@ func (l *Loop) poll() {
 	l.stats.Turns++
 	l.budget = maxDeferred
 	l.iev = 0
-	l.nev = epollWait(l.epfd, l.events[:], 0)
-	l.UpdateTime()
-	if l.nev > 0 || l.deferred.len() > 0 {
-		return
-	}
+	// The time is that of this turn's beginning, so a sleep may be too long by
+	// what the turn has taken; asking for the time again would cost every turn.
 	timeout := -1
-	if when, ok := l.timers.next(); ok {
-		timeout = int(min(when-l.clock.msec, 1<<30))
-		if timeout <= 0 {
-			return
-		}
+	if l.deferred.len() > 0 {
+		timeout = 0
+	} else if when, ok := l.timers.next(); ok {
+		timeout = int(min(max(0, when-l.clock.msec), 1<<30))
 	}
-	if l.outside > 0 || l.stats.Blocked > 0 {
-		l.nev = l.poller.wait(l.events[:], timeout, l.clock.now)
-	} else {
+	switch {
+	case timeout == 0:
+		l.nev = epollWait(l.epfd, l.events[:], 0)
+	case l.outside > 0 || l.stats.Blocked > 0:
+		if l.nev = epollWait(l.epfd, l.events[:], 0); l.nev == 0 {
+			l.nev = l.poller.wait(l.events[:], timeout)
+		}
+	default:
 		l.nev = block(l.epfd, l.events[:], timeout)
 	}
 	l.UpdateTime()

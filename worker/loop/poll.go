@@ -64,8 +64,8 @@ func block(epfd int, events []unix.EpollEvent, timeout int) int {
 }
 
 // wait waits in Go's poller.
-func (p *pollWaiter) wait(events []unix.EpollEvent, timeout int, now time.Time) int {
-	p.arm(timeout, now)
+func (p *pollWaiter) wait(events []unix.EpollEvent, timeout int) int {
+	p.arm(timeout, time.Now())
 	p.events, p.n = events, 0
 	if err := p.raw.Read(p.ready); err != nil && !os.IsTimeout(err) {
 		p.err = fmt.Errorf("epoll_wait: %w", err)
