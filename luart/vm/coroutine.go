@@ -21,6 +21,9 @@ func (x *exec) resume(f *Function, co *Thread, fi, from, nargs, ret, nres int) *
 		problem = "cannot resume coroutine of another VM"
 	case co.status != stSuspended || co.ci < 0:
 		problem = "cannot resume " + co.deadText() + " coroutine"
+		if t.m.HostYields {
+			problem = "cannot resume " + co.Status() + " coroutine"
+		}
 	case t.nGo >= maxGoCalls:
 		problem = "C stack overflow"
 	}
@@ -66,6 +69,12 @@ func (x *exec) proceed(nargs int) *thrown {
 // values are the last on its stack.
 func (x *exec) yield(n int) *thrown {
 	co := x.t
+	if co.frames[0].kind != frBase && co.m.HostYields {
+		fr := &co.frames[co.ci]
+		co.ci--
+		co.deliver(co.top, 0, fr.ret, fr.nres)
+		return nil
+	}
 	if co.frames[0].kind != frBase || co.stops > 0 {
 		co.ci--
 		return &thrown{value: String(co.Where(0) + "attempt to yield across C-call boundary")}

@@ -164,6 +164,9 @@ func (t *Thread) Charge(n int) {
 func (t *Thread) spend() *thrown {
 	m := t.m
 	m.budget = max(m.budgetEvery, 1)
+	if m.memory.limit > 0 && t.overLimit() {
+		return &thrown{value: String(t.Where(0) + "not enough memory")}
+	}
 	if m.budgetHook == nil {
 		return nil
 	}

@@ -1,5 +1,0 @@
-package vm
-
-type memory struct{}
-
-func (t *Thread) chargeString(n int) {}
