@@ -25,6 +25,9 @@ type CoreConf struct {
 	RlimitNofile    Setting[int]           // unset: unchanged
 	RlimitCore      Setting[int64]         // unset: unchanged
 	ShutdownTimeout Setting[time.Duration] // 0: none
+	HangTimeout     Setting[time.Duration] // without a heartbeat a worker is killed; 0: never
+	UpgradeTimeout  Setting[time.Duration] // for the next master to be ready
+	OOMScoreAdj     Setting[int]           // unset: that of the master
 	Pid             Setting[string]        // absolute path
 	LockFile        Setting[string]        // absolute path
 	WorkingDir      Setting[string]
@@ -87,6 +90,18 @@ var CoreModule = &Module{
 			Set: SetMsec(func(c *CoreConf) *Setting[time.Duration] { return &c.ShutdownTimeout }),
 			Doc: "How long a worker that quits waits for its connections before it closes them.",
 		}, {
+			Name: "worker_hang_timeout", Ctx: Main, Args: Take1,
+			Set: SetMsec(func(c *CoreConf) *Setting[time.Duration] { return &c.HangTimeout }),
+			Doc: "How long a worker's event loop may stand still before its stacks are logged and it is killed and replaced; 30s by default, 0 is for ever.",
+		}, {
+			Name: "worker_oom_score_adj", Ctx: Main, Args: Take1,
+			Set: setOOMScoreAdj,
+			Doc: "How much rather (up to 1000) or less (down to -1000) than others the kernel kills a worker when memory is short.",
+		}, {
+			Name: "upgrade_timeout", Ctx: Main, Args: Take1,
+			Set: SetMsec(func(c *CoreConf) *Setting[time.Duration] { return &c.UpgradeTimeout }, notZero),
+			Doc: "How long an upgrade (SIGUSR2) waits for the new process; 60s by default. A change counts from the next start or upgrade on.",
+		}, {
 			Name: "user", Ctx: Main, Args: Take12,
 			Set: setUser,
 			Doc: "The user, and the group, that workers run as if the master is root; nobody by default.",
@@ -136,6 +151,8 @@ func initCore(cf *Conf, conf any) error {
 	c.WorkerProcesses.Init(1)
 	c.WorkerPriority.Init(0)
 	c.ShutdownTimeout.Init(0)
+	c.HangTimeout.Init(30 * time.Second)
+	c.UpgradeTimeout.Init(time.Minute)
 	if n := len(c.affinity); !c.autoSpread && n > 1 && n != c.WorkerProcesses.V {
 		cf.Warnf("the number of \"worker_processes\" is not equal to the number of " +
 			"\"worker_cpu_affinity\" masks, using last mask for remaining worker processes")
@@ -212,6 +229,33 @@ func setPriority(cf *Conf, conf any) error {
 		n = -n
 	}
 	c.WorkerPriority.Set(n)
+	return nil
+}
+
+func notZero(_ *Conf, d time.Duration) error {
+	if d == 0 {
+		return DirectiveError("invalid value")
+	}
+	return nil
+}
+
+func setOOMScoreAdj(cf *Conf, conf any) error {
+	c := conf.(*CoreConf)
+	if c.OOMScoreAdj.IsSet {
+		return ErrDuplicate
+	}
+	digits, minus := strings.CutPrefix(cf.Args[1], "-")
+	n, err := ParseNum(digits)
+	if err != nil {
+		return DirectiveError("invalid number")
+	}
+	if n > 1000 {
+		return Errorf("value must be between -1000 and 1000")
+	}
+	if minus {
+		n = -n
+	}
+	c.OOMScoreAdj.Set(n)
 	return nil
 }
 

@@ -32,13 +32,16 @@ func TestCoreDefaults(t *testing.T) {
 func TestCoreValues(t *testing.T) {
 	cycle := mustLoad(t, `
 daemon off; master_process off; worker_processes 4; worker_priority -7; worker_rlimit_nofile 100;
-worker_rlimit_core 1g; worker_shutdown_timeout 1m5s; user www; pid run/x.pid; working_directory /tmp;
+worker_rlimit_core 1g; worker_shutdown_timeout 1m5s; worker_hang_timeout 7s; worker_oom_score_adj -5; upgrade_timeout 3s; user www; pid run/x.pid; working_directory /tmp;
 error_log logs/a.log; error_log /b.log info; error_log stderr warn format=json;
 events { worker_connections 7; use epoll; multi_accept on; accept_mutex on; }`)
 	c, e := cycle.CoreConf(), cycle.EventsConf()
 	if c.Daemon.V || c.MasterProcess.V || c.WorkerProcesses.V != 4 || c.WorkerPriority.V != -7 || c.RlimitNofile.V != 100 ||
 		c.RlimitCore.V != 1<<30 || c.ShutdownTimeout.V != 65*time.Second || c.User.V != "www" || c.Pid.V != "/p/run/x.pid" || c.WorkingDir.V != "/tmp" {
 		t.Errorf("core: %+v", c)
+	}
+	if c.HangTimeout.V != 7*time.Second || c.OOMScoreAdj.V != -5 || c.UpgradeTimeout.V != 3*time.Second {
+		t.Errorf("supervision: %v, %d, %v", c.HangTimeout.V, c.OOMScoreAdj.V, c.UpgradeTimeout.V)
 	}
 	want := []logging.Directive{
 		{Target: "/p/logs/a.log", Level: logging.Error}, {Target: "/b.log", Level: logging.Info},

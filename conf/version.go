@@ -1,7 +1,7 @@
 package conf
 
-// The product's versions.
-const (
-	Version      = "0.1.0"
-	NginxVersion = "1.27.4" // the nginx whose behaviour is followed
-)
+// Version is the product's. It is no constant so that a build can set another: -ldflags "-X perilune/conf.Version=…".
+var Version = "0.1.0"
+
+// NginxVersion is the nginx whose behaviour is followed.
+const NginxVersion = "1.27.4"

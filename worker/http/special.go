@@ -46,12 +46,15 @@ var badRequests = map[int]string{
 	497: "The plain HTTP request was sent to HTTPS port",
 }
 
-const (
+var (
 	serverBuildText = "perilune/" + conf.Version + " (nginx/" + conf.NginxVersion + ")"
 
 	pageTailFull  = "<hr><center>perilune/" + conf.Version + "</center>\r\n</body>\r\n</html>\r\n"
 	pageTailBuild = "<hr><center>" + serverBuildText + "</center>\r\n</body>\r\n</html>\r\n"
-	pageTail      = "<hr><center>perilune</center>\r\n</body>\r\n</html>\r\n"
+)
+
+const (
+	pageTail = "<hr><center>perilune</center>\r\n</body>\r\n</html>\r\n"
 
 	msiePaddingLine = "<!-- a padding to disable MSIE and Chrome friendly error page -->\r\n"
 	msiePadding     = msiePaddingLine + msiePaddingLine + msiePaddingLine +
