@@ -74,8 +74,7 @@ func serverCommands() []conf.Command {
 			"How long the header of a request may take; 60s by default."),
 		srv("client_header_buffer_size", conf.Take1, conf.SetSize(func(c *SrvConf) *conf.Setting[int64] { return &c.ClientHeaderBufferSize }),
 			"Size of the buffer that a request's header is read into; 1k by default."),
-		srv("large_client_header_buffers", conf.Take2, conf.SetBufs(func(c *SrvConf) *conf.Setting[conf.Bufs] { return &c.LargeClientHeaderBuffers },
-			func(_ *conf.Conf, b conf.Bufs) error { return nil }),
+		srv("large_client_header_buffers", conf.Take2, conf.SetBufs(func(c *SrvConf) *conf.Setting[conf.Bufs] { return &c.LargeClientHeaderBuffers }),
 			"Number and size of the buffers for headers that need more; no line may be longer than one. 4 8k by default."),
 		srv("ignore_invalid_headers", conf.Flag, conf.SetFlag(func(c *SrvConf) *conf.Setting[bool] { return &c.IgnoreInvalidHeaders }),
 			"Whether headers with unusual bytes in their names are ignored; on by default."),
@@ -224,6 +223,10 @@ func setTempPath(cf *conf.Conf, c any) error {
 	return nil
 }
 
+// connectionPoolSize is nginx's default of a directive that has no meaning here
+// but that it is the least size of a large header buffer.
+const connectionPoolSize = 512
+
 func mergeSrv(_ *conf.Conf, prev, c any) error {
 	p, s := prev.(*SrvConf), c.(*SrvConf)
 	s.ClientHeaderTimeout.Merge(p.ClientHeaderTimeout, 60*time.Second)
@@ -232,8 +235,8 @@ func mergeSrv(_ *conf.Conf, prev, c any) error {
 	s.IgnoreInvalidHeaders.Merge(p.IgnoreInvalidHeaders, true)
 	s.MergeSlashes.Merge(p.MergeSlashes, true)
 	s.UnderscoresInHeaders.Merge(p.UnderscoresInHeaders, false)
-	if s.LargeClientHeaderBuffers.V.Size < 256 {
-		return conf.Errorf("the \"large_client_header_buffers\" size must be equal to or greater than 256")
+	if s.LargeClientHeaderBuffers.V.Size < connectionPoolSize {
+		return conf.Errorf("the \"large_client_header_buffers\" size must be equal to or greater than \"connection_pool_size\"")
 	}
 	if len(s.Names) == 0 {
 		s.Names = []ServerName{{}}

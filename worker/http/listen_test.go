@@ -69,7 +69,7 @@ func TestBlockErrors(t *testing.T) {
 		{`server { location @x { location /x/y { } } }`, `location "/x/y" cannot be inside the named location "@x"`},
 		{`server { location /x { location @x { } } }`, `named location "@x" can be on the server level only`},
 		{`server { location /x { } location /x { } }`, `duplicate location "/x"`},
-		{`server { large_client_header_buffers 4 100; }`, `the "large_client_header_buffers" size must be equal to or greater than 256`},
+		{`server { large_client_header_buffers 4 100; }`, `the "large_client_header_buffers" size must be equal to or greater than "connection_pool_size"`},
 		{`keepalive_timeout x;`, `"keepalive_timeout" directive invalid value`},
 		{`keepalive_timeout 1s 1x;`, `"keepalive_timeout" directive invalid value`},
 		{`keepalive_timeout 1s; keepalive_timeout 2s;`, `"keepalive_timeout" directive is duplicate`},

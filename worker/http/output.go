@@ -151,8 +151,10 @@ func writeFilter(r *Request, b Buf) error {
 			o.buf = AppendChunkSize(o.buf, int(size))
 			tail = "\r\n"
 		}
-		if b.Last {
-			tail += lastChunk
+		if b.Last && size > 0 {
+			tail = "\r\n" + lastChunk
+		} else if b.Last {
+			tail = lastChunk
 		}
 	}
 	o.last = b.Last
@@ -163,7 +165,7 @@ func writeFilter(r *Request, b Buf) error {
 	case len(o.buf)+len(b.Data)+len(tail) <= cap(o.buf):
 		o.buf = append(o.buf, b.Data...)
 	default:
-		return r.writeLarge(b.Data, tail, b.Last || b.Flush)
+		return r.writeLarge(b.Data, tail)
 	}
 	if err != nil {
 		return err
@@ -177,19 +179,21 @@ func writeFilter(r *Request, b Buf) error {
 
 // writeLarge sends what is held back, and data that does not fit in with it,
 // in one system call.
-func (r *Request) writeLarge(data []byte, tail string, flush bool) error {
+func (r *Request) writeLarge(data []byte, tail string) error {
 	o := &r.out
-	_ = flush
-	o.vec = [3][]byte{o.buf, data, crlfTail(tail)}
+	o.vec = [3][]byte{o.buf, data, tails[tail]}
 	err := r.Conn.writeVec(r, o.vec[:])
 	o.vec = [3][]byte{}
 	o.buf = o.buf[:0]
 	return err
 }
 
-var tails = map[string][]byte{"": nil, "\r\n": []byte("\r\n"), lastChunk: []byte(lastChunk), "\r\n" + lastChunk: []byte("\r\n" + lastChunk)}
-
-func crlfTail(tail string) []byte { return tails[tail] }
+// tails are what may follow the data of a chunk.
+var tails = map[string][]byte{
+	"\r\n":             []byte("\r\n"),
+	lastChunk:          []byte(lastChunk),
+	"\r\n" + lastChunk: []byte("\r\n" + lastChunk),
+}
 
 // flushOut sends what is held back.
 func (r *Request) flushOut() error {
@@ -279,12 +283,13 @@ func (r *Request) writeFile(b Buf) error {
 	if lc.Sendfile.V && lc.TCPNopush.V && !c.corked {
 		c.cork(true)
 	}
-	if err := r.flushOut(); err != nil {
-		return err
-	}
 	if lc.Sendfile.V {
+		if err := r.flushOut(); err != nil {
+			return err
+		}
 		return c.sendfile(r, b)
 	}
+	o := &r.out
 	buf := r.Server.buffers.get(fileBufferSize)
 	defer r.Server.buffers.put(buf)
 	for off, end := b.Off, b.Off+b.FileLen; off < end; {
@@ -301,10 +306,12 @@ func (r *Request) writeFile(b Buf) error {
 			c.errored = true
 			return errClosed
 		}
-		if err := c.writeAll(r, buf[:n]); err != nil {
+		off += int64(n)
+		if off == end && len(o.buf)+n+len("\r\n"+lastChunk) <= cap(o.buf) {
+			o.buf = append(o.buf, buf[:n]...)
+		} else if err := r.writeLarge(buf[:n], ""); err != nil {
 			return err
 		}
-		off += int64(n)
 	}
 	return nil
 }

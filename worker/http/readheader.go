@@ -23,11 +23,9 @@ type requestState struct {
 	access   int      // what an access handler said under satisfy any
 
 	lingering    bool // input may follow the answer
-	logged       bool
 	expectTested bool
 	discarding   bool // the rest of the body is to be thrown away
 	ended        bool
-	inFinalize   bool
 }
 
 // newRequest takes a request for a connection whose first byte has come.

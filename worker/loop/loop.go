@@ -9,6 +9,17 @@
 // and none of it on a stack. When the wait is over the loop hands the baton to
 // the parked goroutine and rests in a pool until it is needed again.
 //
+// Sleeping has been measured, on a noisy machine with the loop on one core and
+// wrk on the other, in CPU per request for nginx's `return 200` and ours (best
+// of five, µs at 1 and at 50 connections): nginx 32.2 and 7.4; a plain
+// epoll_wait(2) with GOMAXPROCS 1: 35.9 and 8.2, with 2: 33.5 and 10.9; through
+// Go's poller the same within the noise (56 against 62 and 12.6 against 12.7 in
+// a run under heavy load). What decides is that EPOLLEXCLUSIVE works with the
+// plain wait only: 2,000 sequential connections to 8 workers on one listen
+// socket went busiest 250, idlest 250 with it, and 496 to 69 through Go's
+// poller, which wakes all of them each time. See Outside for who needs the
+// other way.
+//
 // The package owns the epoll descriptor and the timers. It never closes a
 // descriptor that it was given, and it knows nothing of HTTP.
 package loop
