@@ -45,6 +45,7 @@ const (
 	statusOK             = 200
 	statusNoContent      = 204
 	statusSpecial        = 300
+	statusNotModified    = 304
 	statusRequestTimeout = 408
 	statusClose          = 444
 	statusClientClosed   = 499

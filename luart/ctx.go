@@ -94,7 +94,7 @@ func (c *Ctx) sendHeader() int {
 	if c.req.Status() == 0 {
 		c.req.SetStatus(statusOK)
 	}
-	if !c.mimeSet && c.settings.UseDefaultType {
+	if !c.mimeSet && c.settings.UseDefaultType && c.req.Status() != statusNotModified {
 		c.req.SetDefaultContentType()
 	}
 	if !c.headersSet {

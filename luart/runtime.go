@@ -67,18 +67,37 @@ func New(cfg Config) *Runtime {
 	for id, name := range methodNames {
 		rt.methods[id] = vm.String(name)
 	}
-	rt.vm.HostTrace = rt.traceback
+	rt.vm.HostTrace, rt.vm.HostYields = rt.traceback, true
 	rt.headersMeta = rt.vm.NewTable(0, 1)
 	rt.headersMeta.SetStr("__index", rt.vm.NewFunction("__index", headersIndex))
 	rt.setPackagePath()
 	rt.refuseNative()
 	rt.openAPI()
+	rt.openCoroutine()
 	rt.guardGlobals()
 	return rt
 }
 
 // VM is the virtual machine, for modules that add to it.
 func (rt *Runtime) VM() *vm.VM { return rt.vm }
+
+// openCoroutine makes the thread of a request a coroutine to its own code.
+func (rt *Runtime) openCoroutine() {
+	lib, ok := rt.vm.Globals().GetStr("coroutine").AsTable()
+	if !ok {
+		return
+	}
+	plain := lib.GetStr("running")
+	lib.SetStr("running", rt.vm.NewFunction("running", func(t *vm.Thread) int {
+		if c := context(t); c != nil && c.phase&phasesYieldable != 0 {
+			t.Push(t.Value())
+			return 1
+		}
+		results := t.CallValue(plain, 1)
+		t.Push(results[0])
+		return 1
+	}))
+}
 
 // contextLogger adds a text to every message.
 type contextLogger struct {
