@@ -33,19 +33,32 @@ func (z *Zone) valid(ref uint32) bool {
 // tagWord is the tags of blocks 8*w … 8*w+7.
 func (z *Zone) tagWord(w int) *uint64 { return z.word64(z.lay.tagOff + w*8) }
 
-func (z *Zone) hintWord(region int) *uint64 { return z.word64(z.lay.hintOff + region/64*8) }
+// class tells two kinds of words of tags apart: long values are laid out in words that are free as a whole, short ones in what
+// is left in others. So both find their like again when the zone is full, and extents stay long.
+type class int
 
-func (z *Zone) hint(region int) {
-	p, bit := z.hintWord(region), uint64(1)<<(region%64)
+const (
+	part  class = iota // words with free blocks and others
+	whole              // words of eight free blocks
+)
+
+func (z *Zone) hintWord(c class, region int) *uint64 {
+	return z.word64(z.lay.hintOff + (int(c)*z.lay.hintWords+region/64)*8)
+}
+
+// hint notes that a word of the region is of a class.
+func (z *Zone) hint(c class, region int) {
+	p, bit := z.hintWord(c, region), uint64(1)<<(region%64)
 	if atomic.LoadUint64(p)&bit == 0 {
 		atomic.OrUint64(p, bit)
 	}
 }
 
-// hintAll is always right: a hint says that a region may have free blocks.
+// hintAll is always right: a hint says that a region may have such words.
 func (z *Zone) hintAll() {
 	for r := range z.lay.regions {
-		z.hint(r)
+		z.hint(part, r)
+		z.hint(whole, r)
 	}
 }
 
@@ -84,61 +97,87 @@ func run(m uint8, want int) (pos, n int) {
 
 // claim takes up to want free blocks that lie together and returns them as one extent, or 0 when the zone has none free.
 // A block is taken by one compare-and-swap of its tag from 0 to the stripe's: there is no allocator lock to be held by a dead.
-func (s *stripe) claim(want int) uint32 {
-	z := s.z
+// With gaps as much as eight blocks may be taken from words that are not free as a whole.
+func (s *stripe) claim(want int, gaps bool) uint32 {
 	want = min(want, maxRun)
-	cur := int(s.get(sCursor))
-	if cur >= z.lay.regions*regionWords {
-		cur = 0
+	if want >= 8 {
+		ref := s.search(whole, want)
+		if ref == 0 && gaps {
+			ref = s.search(part, want)
+		}
+		return ref
 	}
+	// A gap that is long enough is looked for nearby only.
+	cur := s.cursor()
+	if ref := s.claimIn(part, cur, (cur/regionWords+1)*regionWords, want, want); ref != 0 {
+		return ref
+	}
+	if ref := s.search(whole, want); ref != 0 {
+		return ref
+	}
+	return s.search(part, want)
+}
+
+func (s *stripe) cursor() int {
+	if cur := int(s.get(sCursor)); cur < s.z.lay.regions*regionWords {
+		return cur
+	}
+	return 0
+}
+
+// search goes round the regions with a hint for the class, beginning at the stripe's own place.
+func (s *stripe) search(c class, want int) uint32 {
+	z := s.z
+	cur := s.cursor()
 	first := cur / regionWords
-	if ref := s.claimIn(cur, (first+1)*regionWords, want); ref != 0 {
+	if ref := s.claimIn(c, cur, (first+1)*regionWords, want, 1); ref != 0 {
 		return ref
 	}
 	for i := 0; i <= z.lay.regions; i++ {
 		r := (first + i) % z.lay.regions
-		p, bit := z.hintWord(r), uint64(1)<<(r%64)
+		p, bit := z.hintWord(c, r), uint64(1)<<(r%64)
 		if rest := atomic.LoadUint64(p) >> (r % 64); rest&1 == 0 {
 			if rest == 0 {
 				i += min(63-r%64, z.lay.regions-1-r) // no region of this word
 			}
 			continue
 		}
-		if ref := s.claimIn(r*regionWords, (r+1)*regionWords, want); ref != 0 {
+		if ref := s.claimIn(c, r*regionWords, (r+1)*regionWords, want, 1); ref != 0 {
 			return ref
 		}
 		// Take the hint away, then look once more: who frees a block sets the hint after it.
 		atomic.AndUint64(p, ^bit)
-		if ref := s.claimIn(r*regionWords, (r+1)*regionWords, want); ref != 0 {
-			z.hint(r)
+		if ref := s.claimIn(c, r*regionWords, (r+1)*regionWords, want, 1); ref != 0 {
+			z.hint(c, r)
 			return ref
 		}
 	}
 	return 0
 }
 
-// claimIn looks for free blocks in the words of tags from … to-1.
-func (s *stripe) claimIn(from, to, want int) uint32 {
+// claimIn looks for at least atLeast free blocks together in one of the words of tags from … to-1 that is of the class.
+func (s *stripe) claimIn(c class, from, to, want, atLeast int) uint32 {
 	for w := from; w < to; w++ {
 		old := atomic.LoadUint64(s.z.tagWord(w))
 		free := bytesEqual(old, 0)
-		if free == 0 {
+		if free == 0 || (old == 0) != (c == whole) {
 			continue
 		}
 		pos, n := run(free, want)
+		if n < atLeast {
+			continue
+		}
 		if !s.take(w, old, pos, n) {
 			w-- // someone else was faster: look at the same word again
 			continue
 		}
 		block := w*8 + pos
-		// Go on into the words behind as far as the blocks lie together.
-		for w++; (block+n)%8 == 0 && n < want && w < to; w++ {
-			old := atomic.LoadUint64(s.z.tagWord(w))
-			more := min(bits.TrailingZeros8(^bytesEqual(old, 0)), want-n)
-			if more == 0 || !s.take(w, old, 0, more) {
-				break
-			}
-			n += more
+		if c == whole && n < 8 {
+			s.z.hint(part, w/regionWords)
+		}
+		// A long extent goes on in the words behind.
+		for w++; c == whole && want-n >= 8 && w < to && atomic.LoadUint64(s.z.tagWord(w)) == 0 && s.take(w, 0, 0, 8); w++ {
+			n += 8
 		}
 		s.put(sCursor, uint32((block+n)/8))
 		s.put(sBlocks, s.get(sBlocks)+uint32(n))
@@ -169,12 +208,15 @@ func (s *stripe) giveBack(ref uint32) {
 	if !s.owns(ref) {
 		panic(corrupt("freed blocks are not the stripe's"))
 	}
-	eachWord(ref, func(w int, mask uint64) { atomic.AndUint64(s.z.tagWord(w), ^mask) })
-	block, n := int(ref>>6), refBlocks(ref)
-	s.z.hint(block / regionBlock)
-	s.z.hint((block + n - 1) / regionBlock)
-	s.put(sBlocks, s.get(sBlocks)-uint32(n))
-	s.put(sCursor, uint32(block/8)) // the next search finds them at once
+	eachWord(ref, func(w int, mask uint64) {
+		c := part
+		if atomic.AndUint64(s.z.tagWord(w), ^mask)&^mask == 0 {
+			c = whole
+		}
+		s.z.hint(c, w/regionWords)
+	})
+	s.put(sBlocks, s.get(sBlocks)-uint32(refBlocks(ref)))
+	s.put(sCursor, ref>>6/8) // the next search finds them at once
 }
 
 // eachWord calls f for the words of tags that an extent touches.
@@ -195,13 +237,13 @@ type chain struct {
 }
 
 // grow claims blocks until the chain is long enough; false when there are none free now. It may be called again.
-func (s *stripe) grow(c *chain) bool {
+func (s *stripe) grow(c *chain, gaps bool) bool {
 	for c.left > 0 {
 		room := c.left
 		if c.head != 0 {
 			room += xData
 		}
-		ref := s.claim((room + blockSize - 1) / blockSize)
+		ref := s.claim((room+blockSize-1)/blockSize, gaps)
 		if ref == 0 {
 			return false
 		}

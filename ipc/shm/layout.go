@@ -15,7 +15,7 @@ const (
 	zoneMagic = 0x314d4853_4e525250 // "PRRNSHM1" in memory
 
 	blockSize   = 64
-	regionBlock = 512 // blocks that share one hint bit: 64 words of tags
+	regionBlock = 128 // blocks that share one hint: two cache lines of tags
 	regionWords = regionBlock / 8
 	maxRun      = 64 // blocks in one extent
 	maxStripes  = 64
@@ -96,7 +96,7 @@ func layoutFor(size int64) layout {
 	l.hintWords = (l.regions + 63) / 64
 	l.stripeOff = hLen
 	l.hintOff = l.stripeOff + l.stripes*sLen
-	l.tagOff = align(l.hintOff+l.hintWords*8, 64)
+	l.tagOff = align(l.hintOff+2*l.hintWords*8, 64) // a map for each class
 	l.bucketOff = l.tagOff + l.regions*regionBlock
 	l.blockOff = align(l.bucketOff+l.stripes*l.buckets*4, 64)
 	l.blocks = (int(size) - l.blockOff) / blockSize

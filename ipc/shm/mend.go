@@ -261,9 +261,16 @@ func (z *Zone) Check() error {
 			if inside && (tag != 0) != (used[w]&(1<<b) != 0) || !inside && tag != noBlock {
 				return fmt.Errorf("shared memory zone \"%s\": block %d has tag %d, in use %v", z.name, block, tag, used[w]&(1<<b) != 0)
 			}
-			if r := block / regionBlock; tag == 0 && atomic.LoadUint64(z.hintWord(r))&(1<<(r%64)) == 0 {
-				return fmt.Errorf("shared memory zone \"%s\": region %d has free blocks and no hint", z.name, r)
-			}
+		}
+		if bytesEqual(word, 0) == 0 {
+			continue
+		}
+		c, r := part, w/regionWords
+		if word == 0 {
+			c = whole
+		}
+		if atomic.LoadUint64(z.hintWord(c, r))&(1<<(r%64)) == 0 {
+			return fmt.Errorf("shared memory zone \"%s\": region %d has free blocks and no hint", z.name, r)
 		}
 	}
 	return nil

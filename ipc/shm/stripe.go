@@ -302,26 +302,40 @@ func (s *stripe) expireLocked(now *clock) (n int) {
 // alloc finds blocks for size bytes. Without safe up to 30 times the least recently used entries give way for it.
 func (s *stripe) alloc(size int, safe bool, now *clock) (ref uint32, forcible bool) {
 	c := chain{left: size}
-	for !s.grow(&c) {
+	for !s.grow(&c, false) {
 		if s.get(sGarbage) != 0 {
 			s.collect(1 << 10)
 			continue
 		}
-		return s.allocForced(&c, size, safe, now)
+		return s.allocFull(&c, size, safe, now)
 	}
 	return c.head, false
 }
 
-func (s *stripe) allocForced(c *chain, size int, safe bool, now *clock) (ref uint32, forcible bool) {
-	if !safe && size <= s.z.lay.blocks*blockSize {
-		for range 30 {
+// gapsAfter is how often entries give way for a long value before it is put into gaps: else gaps would be all that is left in
+// a full zone, and every long value a chain of single blocks. When much of the zone is free gaps are taken at once.
+const (
+	gapsAfter = 8
+	muchFree  = 16 // one part of so many
+)
+
+func (s *stripe) allocFull(c *chain, size int, safe bool, now *clock) (ref uint32, forcible bool) {
+	z := s.z
+	if (safe || z.Stats().FreeBytes > z.size/muchFree) && s.grow(c, true) {
+		return c.head, false
+	}
+	if !safe && size <= z.lay.blocks*blockSize {
+		for i := range 30 {
 			if !s.evict(now) {
 				break
 			}
 			forcible = true
-			if s.grow(c) {
+			if s.grow(c, i >= gapsAfter) {
 				return c.head, true
 			}
+		}
+		if s.grow(c, true) {
+			return c.head, forcible
 		}
 	}
 	s.freeChain(c.head)
