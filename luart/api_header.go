@@ -12,6 +12,37 @@ func headerAPI() []Function {
 	}
 }
 
+// openRespModule makes the module ngx.resp, which is to be had by require.
+func (rt *Runtime) openRespModule() {
+	p := rt.packageTable()
+	if p == nil {
+		return
+	}
+	preload, ok := p.GetStr("preload").AsTable()
+	if !ok {
+		return
+	}
+	tab := rt.vm.NewTable(0, 1)
+	tab.SetStr("add_header", rt.vm.NewFunction("add_header", respAddHeader))
+	preload.SetStr("ngx.resp", rt.vm.NewFunction("ngx.resp", func(t *vm.Thread) int {
+		t.Push(tab.Value())
+		return 1
+	}))
+}
+
+// respAddHeader adds a header beside those of the same name.
+func respAddHeader(t *vm.Thread) int {
+	c := realRequest(t)
+	v := t.Arg(2)
+	if v.IsNil() {
+		return raise(t, "invalid header value")
+	}
+	if tab, ok := v.AsTable(); ok && tab.Len() == 0 {
+		return 0
+	}
+	return setHeaderOut(t, c, t.Arg(1), v, false)
+}
+
 // openHeader makes ngx.header.
 func (rt *Runtime) openHeader(ngx *vm.Table) {
 	tab := rt.vm.NewTable(0, 0)

@@ -73,6 +73,7 @@ func New(cfg Config) *Runtime {
 	rt.setPackagePath()
 	rt.refuseNative()
 	rt.openAPI()
+	rt.openRespModule()
 	rt.openCoroutine()
 	rt.guardGlobals()
 	return rt

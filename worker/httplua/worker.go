@@ -2,7 +2,6 @@ package httplua
 
 import (
 	"fmt"
-	"runtime/metrics"
 
 	"perilune/conf"
 	"perilune/logging"
@@ -71,12 +70,7 @@ func Memory(srv *http.Server) uint64 {
 	if srv.Cycle().HTTP == nil || mainConfOf(srv).worker == nil {
 		return 0
 	}
-	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(sample)
-	if sample[0].Value.Kind() != metrics.KindUint64 {
-		return 0
-	}
-	return sample[0].Value.Uint64()
+	return uint64(max(mainConfOf(srv).worker.rt.VM().MemoryInUse(), 0))
 }
 
 func mainConfOf(srv *http.Server) *mainConf {
