@@ -288,6 +288,10 @@ func (t *Thread) LevelInfo(level int) *Info {
 	if ci < 0 {
 		return nil
 	}
+	return t.frameInfo(ci)
+}
+
+func (t *Thread) frameInfo(ci int) *Info {
 	fr := &t.frames[ci]
 	in := FunctionInfo(fr.fn)
 	in.Name, in.NameWhat = t.callName(ci)
@@ -384,23 +388,29 @@ func (f *Function) ParamName(n int) string {
 // Traceback returns msg and the calls from a level on, in the shape of
 // luaL_traceback.
 func (t *Thread) Traceback(msg string, level int) string {
-	const first, last = 12, 10 // as luaL_traceback
+	first, last := 12, 10 // as luaL_traceback
+	if t.isMain {
+		last-- // the host's call below
+	}
 	var b strings.Builder
 	if msg != "" {
 		b.WriteString(msg)
 		b.WriteByte('\n')
 	}
 	b.WriteString("stack traceback:")
-	total := 0
-	for t.level(total) >= 0 {
-		total++
+	var calls []int // frame indices by level
+	for ci := t.ci; ci >= 0; ci-- {
+		if t.frames[ci].visible() {
+			calls = append(calls, ci)
+		}
 	}
+	total := len(calls)
 	for n := level; n < total; n++ {
 		if n == first && total > first+last+1 {
 			b.WriteString("\n\t...")
 			n = total - last
 		}
-		in := t.LevelInfo(n)
+		in := t.frameInfo(calls[n])
 		b.WriteString("\n\t" + in.ShortSource + ":")
 		if in.CurrentLine > 0 {
 			fmt.Fprintf(&b, "%d:", in.CurrentLine)

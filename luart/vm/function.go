@@ -8,14 +8,56 @@ type GoFunction func(t *Thread) int
 
 // Function is a Lua closure or a Go function with its upvalues.
 type Function struct {
-	proto *proto // nil for Go functions
-	up    []*upvalue
-	env   *Table
-
-	goFn    GoFunction
+	proto   *proto // nil for Go functions
+	up      []*upvalue
+	env     *Table
 	special special
-	goUp    []Value
-	name    string
+	*goPart // nil for Lua functions, which so stay small
+}
+
+type goPart struct {
+	goFn GoFunction
+	goUp []Value
+	name string
+}
+
+// Lua closures with room for their upvalues, so that these take one allocation.
+type (
+	function1 struct {
+		Function
+		a [1]*upvalue
+	}
+	function2 struct {
+		Function
+		a [2]*upvalue
+	}
+	function4 struct {
+		Function
+		a [4]*upvalue
+	}
+)
+
+// newLuaFunction returns a closure of p with room for its upvalues.
+func newLuaFunction(p *proto, env *Table) *Function {
+	n := len(p.upDesc)
+	var f *Function
+	switch {
+	case n == 0:
+		f = &Function{}
+	case n == 1:
+		o := &function1{}
+		f, o.up = &o.Function, o.a[:]
+	case n == 2:
+		o := &function2{}
+		f, o.up = &o.Function, o.a[:]
+	case n <= 4:
+		o := &function4{}
+		f, o.up = &o.Function, o.a[:n]
+	default:
+		f = &Function{up: make([]*upvalue, n)}
+	}
+	f.proto, f.env = p, env
+	return f
 }
 
 // special marks functions that the machine runs itself.
@@ -56,7 +98,12 @@ func (f *Function) Env() *Table { return f.env }
 func (f *Function) SetEnv(env *Table) { f.env = env }
 
 // Name returns the name a Go function was made with, "" for Lua functions.
-func (f *Function) Name() string { return f.name }
+func (f *Function) Name() string {
+	if f.goPart == nil {
+		return ""
+	}
+	return f.name
+}
 
 // NumUpvalues returns the number of upvalues.
 func (f *Function) NumUpvalues() int {

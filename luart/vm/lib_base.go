@@ -414,7 +414,7 @@ func basePrint(t *Thread) int {
 	n := t.nargs
 	tostring := t.m.globals.GetStr("tostring")
 	f, ok := tostring.AsFunction()
-	plain := ok && f.goFn != nil && f.name == "tostring"
+	plain := ok && f.Name() == "tostring"
 	for i := 1; i <= n; i++ {
 		if i > 1 {
 			buf = append(buf, '\t')

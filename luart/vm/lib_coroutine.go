@@ -43,7 +43,8 @@ func coYield(*Thread) int { return 0 }
 
 func coWrap(t *Thread) int {
 	co := t.NewCoroutine(checkLuaFunction(t, 1))
-	t.Push((&Function{special: spWrap, goFn: coYield, goUp: []Value{co.Value()}, env: t.m.globals, name: "wrap"}).Value())
+	t.Push((&Function{special: spWrap, env: t.m.globals,
+		goPart: &goPart{goFn: coYield, goUp: []Value{co.Value()}, name: "wrap"}}).Value())
 	return 1
 }
 

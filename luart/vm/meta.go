@@ -376,15 +376,12 @@ func (x *exec) concat(last int) *thrown {
 
 // newClosure makes a closure of p in the function of frame fr.
 func (t *Thread) newClosure(fr *frame, p *proto) *Function {
-	f := &Function{proto: p, env: fr.fn.env}
-	if n := len(p.upDesc); n > 0 {
-		f.up = make([]*upvalue, n)
-		for i, d := range p.upDesc {
-			if d.fromStack {
-				f.up[i] = t.findUpvalue(fr.base + int(d.index))
-			} else {
-				f.up[i] = fr.fn.up[d.index]
-			}
+	f := newLuaFunction(p, fr.fn.env)
+	for i, d := range p.upDesc {
+		if d.fromStack {
+			f.up[i] = t.findUpvalue(fr.base + int(d.index))
+		} else {
+			f.up[i] = fr.fn.up[d.index]
 		}
 	}
 	return f
