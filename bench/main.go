@@ -42,6 +42,7 @@ func main() {
 	flag.Parse()
 	if o.short {
 		o.rounds, o.duration = 1, time.Second
+		o.out = "" // such figures are not worth keeping
 	}
 	var err error
 	if o.cases, err = regexp.Compile(cases); err == nil {
