@@ -10,6 +10,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -62,7 +63,15 @@ func NewConn(fd int) (*Conn, error) {
 }
 
 // Send writes one message, with descriptors if there are any. It never blocks: ErrFull says that the socket has no room.
-func (c *Conn) Send(m *Message, fds ...int) error {
+func (c *Conn) Send(m *Message, fds ...int) error { return c.send(m, fds, false) }
+
+// SendWait is Send that waits for room, until the deadline that was set.
+func (c *Conn) SendWait(m *Message, fds ...int) error { return c.send(m, fds, true) }
+
+// SetDeadline ends the waits of Recv and SendWait at a time.
+func (c *Conn) SetDeadline(t time.Time) error { return c.f.SetDeadline(t) }
+
+func (c *Conn) send(m *Message, fds []int, wait bool) error {
 	if len(fds) > MaxFiles {
 		return fmt.Errorf("%d descriptors in one message, at most %d fit", len(fds), MaxFiles)
 	}
@@ -81,7 +90,7 @@ func (c *Conn) Send(m *Message, fds ...int) error {
 		for {
 			err = unix.Sendmsg(int(fd), c.out, oob, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 			if err != unix.EINTR {
-				return true
+				return !wait || err != unix.EAGAIN
 			}
 		}
 	})
@@ -98,7 +107,9 @@ func (c *Conn) Send(m *Message, fds ...int) error {
 
 // Recv waits for the next message. The descriptors that come with it are close-on-exec and belong to the caller.
 // io.EOF means that the peer is gone. Only one goroutine may receive.
-func (c *Conn) Recv() (Message, []int, error) {
+func (c *Conn) Recv() (Message, []int, error) { return c.recv(true) }
+
+func (c *Conn) recv(wait bool) (Message, []int, error) {
 	if c.in == nil {
 		c.in = make([]byte, MaxMessage)
 		c.anc = make([]byte, unix.CmsgSpace(MaxFiles*4))
@@ -109,7 +120,7 @@ func (c *Conn) Recv() (Message, []int, error) {
 		for {
 			n, oobn, flags, _, err = unix.Recvmsg(int(fd), c.in, c.anc, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
 			if err != unix.EINTR {
-				return err != unix.EAGAIN
+				return !wait || err != unix.EAGAIN
 			}
 		}
 	})

@@ -19,6 +19,10 @@ const (
 	Failed
 	// Beat: the heartbeat, sent every second from the worker's loop, with Stats.
 	Beat
+	// Draining: the worker accepts no more, as it was told; it needs its master no more.
+	Draining
+	// Dumped: what the worker's goroutines do is in the error log.
+	Dumped
 
 	// Quit: stop accepting, finish the requests, exit.
 	Quit
@@ -30,17 +34,28 @@ const (
 	Adopt
 	// Release: the worker of Slot is back, leave its reuseport sockets alone.
 	Release
+	// Dump: log what all goroutines do.
+	Dump
+)
 
-	lastType = Release
+// The messages between a master and the next one in an upgrade. These may be programs of different versions: numbers stay.
+const (
+	// Offer: Paths[i] describes the i-th descriptor that comes with the message.
+	Offer Type = 100
+	// Offered: that were all descriptors. Text is the state of the master.
+	Offered Type = 101
+	// Answer: Text is what the next master has to say.
+	Answer Type = 102
 )
 
 var typeNames = [...]string{
-	Init: "init", Ready: "ready", Failed: "failed", Beat: "beat",
-	Quit: "quit", Stop: "stop", Reopen: "reopen", Adopt: "adopt", Release: "release",
+	Init: "init", Ready: "ready", Failed: "failed", Beat: "beat", Draining: "draining", Dumped: "dumped",
+	Quit: "quit", Stop: "stop", Reopen: "reopen", Adopt: "adopt", Release: "release", Dump: "dump",
+	Offer: "offer", Offered: "offered", Answer: "answer",
 }
 
 func (t Type) String() string {
-	if t >= Init && t <= lastType {
+	if int(t) < len(typeNames) && typeNames[t] != "" {
 		return typeNames[t]
 	}
 	return fmt.Sprintf("type %d", uint8(t))
@@ -67,9 +82,9 @@ type Stats struct {
 // Message is one record on the socket.
 type Message struct {
 	Type  Type
-	Text  string   // Failed
+	Text  string   // Failed, Offered, Answer
 	Stats Stats    // Beat
-	Paths []string // Reopen
+	Paths []string // Reopen, Offer
 	Slot  int      // Adopt, Release
 }
 
@@ -81,7 +96,7 @@ func (s *Stats) fields() [8]*uint64 {
 func (m *Message) Append(b []byte) []byte {
 	b = append(b, byte(m.Type))
 	switch m.Type {
-	case Failed:
+	case Failed, Offered, Answer:
 		text := m.Text
 		if len(text) > MaxMessage/2 {
 			text = text[:MaxMessage/2]
@@ -91,7 +106,7 @@ func (m *Message) Append(b []byte) []byte {
 		for _, f := range m.Stats.fields() {
 			b = binary.AppendUvarint(b, *f)
 		}
-	case Reopen:
+	case Reopen, Offer:
 		b = binary.AppendUvarint(b, uint64(len(m.Paths)))
 		for _, p := range m.Paths {
 			b = appendString(b, p)
@@ -118,17 +133,17 @@ func Decode(b []byte) (Message, error) {
 	m.Type = Type(b[0])
 	d := decoder{b: b[1:]}
 	switch m.Type {
-	case Init, Ready, Quit, Stop:
-	case Failed:
+	case Init, Ready, Draining, Dumped, Quit, Stop, Dump:
+	case Failed, Offered, Answer:
 		m.Text = d.str()
 	case Beat:
 		for _, f := range m.Stats.fields() {
 			*f = d.uvarint()
 		}
-	case Reopen:
+	case Reopen, Offer:
 		n := d.uvarint()
 		if n > MaxFiles {
-			return m, fmt.Errorf("reopen names %d files, at most %d are allowed", n, MaxFiles)
+			return m, fmt.Errorf("%s names %d files, at most %d are allowed", m.Type, n, MaxFiles)
 		}
 		for range n {
 			m.Paths = append(m.Paths, d.str())
