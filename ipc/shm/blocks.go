@@ -42,15 +42,29 @@ const (
 	whole              // words of eight free blocks
 )
 
-func (z *Zone) hintWord(c class, region int) *uint64 {
-	return z.word64(z.lay.hintOff + (int(c)*z.lay.hintWords+region/64)*8)
+// A class has a bit for every region that may have such words, and over these bits one for every word of them.
+func (z *Zone) hintWord(c class, i int) *uint64 {
+	return z.word64(z.lay.hintOff + (int(c)*(z.lay.sumWords+z.lay.hintWords)+z.lay.sumWords+i)*8)
+}
+
+func (z *Zone) sumWord(c class, i int) *uint64 {
+	return z.word64(z.lay.hintOff + (int(c)*(z.lay.sumWords+z.lay.hintWords)+i)*8)
 }
 
 // hint notes that a word of the region is of a class.
 func (z *Zone) hint(c class, region int) {
-	p, bit := z.hintWord(c, region), uint64(1)<<(region%64)
-	if atomic.LoadUint64(p)&bit == 0 {
-		atomic.OrUint64(p, bit)
+	set(z.hintWord(c, region/64), region%64)
+	set(z.sumWord(c, region/64/64), region/64%64)
+}
+
+func (z *Zone) hinted(c class, region int) bool {
+	return atomic.LoadUint64(z.hintWord(c, region/64))>>(region%64)&1 != 0 &&
+		atomic.LoadUint64(z.sumWord(c, region/64/64))>>(region/64%64)&1 != 0
+}
+
+func set(p *uint64, bit int) {
+	if atomic.LoadUint64(p)>>bit&1 == 0 {
+		atomic.OrUint64(p, 1<<bit)
 	}
 }
 
@@ -133,23 +147,43 @@ func (s *stripe) search(c class, want int) uint32 {
 	if ref := s.claimIn(c, cur, (first+1)*regionWords, want, 1); ref != 0 {
 		return ref
 	}
-	for i := 0; i <= z.lay.regions; i++ {
-		r := (first + i) % z.lay.regions
-		p, bit := z.hintWord(c, r), uint64(1)<<(r%64)
-		if rest := atomic.LoadUint64(p) >> (r % 64); rest&1 == 0 {
+	n := z.lay.hintWords
+	for i := 0; i < n; i++ {
+		k := (first/64 + i) % n
+		p := z.sumWord(c, k/64)
+		if rest := atomic.LoadUint64(p) >> (k % 64); rest&1 == 0 {
 			if rest == 0 {
-				i += min(63-r%64, z.lay.regions-1-r) // no region of this word
+				i += min(63-k%64, n-1-k) // nothing in the rest of this word
 			}
 			continue
 		}
-		if ref := s.claimIn(c, r*regionWords, (r+1)*regionWords, want, 1); ref != 0 {
+		if ref := s.searchWord(c, k, want); ref != 0 {
 			return ref
 		}
-		// Take the hint away, then look once more: who frees a block sets the hint after it.
-		atomic.AndUint64(p, ^bit)
-		if ref := s.claimIn(c, r*regionWords, (r+1)*regionWords, want, 1); ref != 0 {
-			z.hint(c, r)
-			return ref
+		// Take a hint away, then look once more: who frees a block sets the hints after it.
+		atomic.AndUint64(p, ^(1 << (k % 64)))
+		if atomic.LoadUint64(z.hintWord(c, k)) != 0 {
+			set(p, k%64)
+		}
+	}
+	return 0
+}
+
+// searchWord tries the regions of one word of hints.
+func (s *stripe) searchWord(c class, k, want int) uint32 {
+	p := s.z.hintWord(c, k)
+	for hints := atomic.LoadUint64(p); hints != 0; hints &= hints - 1 {
+		bit := bits.TrailingZeros64(hints)
+		if r := k*64 + bit; r < s.z.lay.regions {
+			from, to := r*regionWords, (r+1)*regionWords
+			if ref := s.claimIn(c, from, to, want, 1); ref != 0 {
+				return ref
+			}
+			atomic.AndUint64(p, ^(1 << bit))
+			if ref := s.claimIn(c, from, to, want, 1); ref != 0 {
+				s.z.hint(c, r)
+				return ref
+			}
 		}
 	}
 	return 0

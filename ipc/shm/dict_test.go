@@ -258,13 +258,58 @@ func TestGetAllocs(t *testing.T) {
 	d.Set(k, Str(make([]byte, 5000)), 100000, 0)
 	d.Set([]byte("n"), Num(1), 0, 0)
 	for name, f := range map[string]func(){
-		"get":  func() { d.Get(k, buf) },
-		"set":  func() { d.Set(k, Str(buf[:4000]), 0, 0); d.Set(k, Str(buf[:200]), 0, 0) },
-		"incr": func() { d.Incr([]byte("n"), 1) },
+		"get":    func() { d.Get(k, buf) },
+		"set":    func() { d.Set(k, Str(buf[:4000]), 0, 0); d.Set(k, Str(buf[:200]), 0, 0) },
+		"incr":   func() { d.Incr([]byte("n"), 1); d.IncrInit([]byte("n"), 1, 0, 0) },
+		"update": func() { d.Update([]byte("u"), 16, 10, func(v []byte, _ bool) { v[0]++ }) },
 	} {
 		if n := testing.AllocsPerRun(100, f); n != 0 {
 			t.Errorf("%s allocates %v times", name, n)
 		}
+	}
+}
+
+func TestUpdate(t *testing.T) {
+	z := testZone(t, 64<<10)
+	d := z.Dict()
+	now := int64(1000)
+	d.Now = func() int64 { return now }
+	for _, c := range []struct{ keyLen, size int }{{3, 8}, {20, 8}, {60, 16}, {30, 500}} {
+		key := bytes.Repeat([]byte("k"), c.keyLen)
+		for i := range 5 {
+			if i == 4 {
+				now += 200
+			}
+			_, err := d.Update(key, c.size, 100, func(v []byte, found bool) {
+				want := byte(i)
+				if i == 4 {
+					want = 0
+				}
+				if found != (want > 0) || len(v) != c.size || v[0] != want || v[c.size-1] != want {
+					t.Errorf("%+v, time %d: found %v, %d", c, i, found, v)
+				}
+				v[0]++
+				v[c.size-1] = v[0]
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		// What f was doing when it failed is lost, and nothing else.
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the panic is gone")
+				}
+			}()
+			d.Update(key, c.size, 0, func([]byte, bool) { panic("at work") })
+		}()
+		if v, _, err := d.Get(key, nil); v.Type != None || err != nil {
+			t.Error(v, err)
+		}
+	}
+	if err := z.Check(); err != nil {
+		t.Fatal(err)
 	}
 }
 

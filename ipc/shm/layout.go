@@ -83,8 +83,8 @@ const (
 
 // layout says where in a zone of a given size things are. It is computed, never read, so a damaged header cannot mislead.
 type layout struct {
-	stripes, buckets, regions, blocks                          int
-	stripeOff, hintOff, hintWords, tagOff, bucketOff, blockOff int
+	stripes, buckets, regions, blocks                                    int
+	stripeOff, hintOff, hintWords, sumWords, tagOff, bucketOff, blockOff int
 }
 
 func layoutFor(size int64) layout {
@@ -96,7 +96,8 @@ func layoutFor(size int64) layout {
 	l.hintWords = (l.regions + 63) / 64
 	l.stripeOff = hLen
 	l.hintOff = l.stripeOff + l.stripes*sLen
-	l.tagOff = align(l.hintOff+2*l.hintWords*8, 64) // a map for each class
+	l.sumWords = (l.hintWords + 63) / 64
+	l.tagOff = align(l.hintOff+2*(l.sumWords+l.hintWords)*8, 64) // for each class
 	l.bucketOff = l.tagOff + l.regions*regionBlock
 	l.blockOff = align(l.bucketOff+l.stripes*l.buckets*4, 64)
 	l.blocks = (int(size) - l.blockOff) / blockSize

@@ -269,7 +269,7 @@ func (z *Zone) Check() error {
 		if word == 0 {
 			c = whole
 		}
-		if atomic.LoadUint64(z.hintWord(c, r))&(1<<(r%64)) == 0 {
+		if !z.hinted(c, r) {
 			return fmt.Errorf("shared memory zone \"%s\": region %d has free blocks and no hint", z.name, r)
 		}
 	}

@@ -321,7 +321,7 @@ const (
 
 func (s *stripe) allocFull(c *chain, size int, safe bool, now *clock) (ref uint32, forcible bool) {
 	z := s.z
-	if (safe || z.Stats().FreeBytes > z.size/muchFree) && s.grow(c, true) {
+	if c.left > 7*blockSize-xData && (safe || z.Stats().FreeBytes > z.size/muchFree) && s.grow(c, true) {
 		return c.head, false
 	}
 	if !safe && size <= z.lay.blocks*blockSize {
