@@ -128,16 +128,13 @@ func New() (*Loop, error) {
 		l.closeFiles()
 		return nil, fmt.Errorf("epoll_ctl: %w", err)
 	}
-	if err := l.poller.init(epfd); err != nil {
-		l.closeFiles()
-		return nil, err
-	}
 	l.UpdateTime()
 	return l, nil
 }
 
 func (l *Loop) closeFiles() {
-	l.poller.close(l.epfd)
+	l.poller.detach()
+	unix.Close(l.epfd)
 	unix.Close(l.wakefd)
 }
 
@@ -324,9 +321,10 @@ func (l *Loop) poll() {
 		l.nev = epollWait(l.epfd, l.events[:], 0)
 	case l.outside > 0 || l.stats.Blocked > 0:
 		if l.nev = epollWait(l.epfd, l.events[:], 0); l.nev == 0 {
-			l.nev = l.poller.wait(l.events[:], timeout)
+			l.nev = l.poller.wait(l.epfd, l.events[:], timeout)
 		}
 	default:
+		l.poller.detach()
 		l.nev = block(l.epfd, l.events[:], timeout)
 	}
 	l.UpdateTime()

@@ -28,17 +28,29 @@ type pollWaiter struct {
 	err      error
 }
 
-func (p *pollWaiter) init(epfd int) error {
+// monitorPeriod is how long, in msec, the Go runtime's monitor thread sleeps at
+// most between two looks at the network.
+const monitorPeriod = 10
+
+// attach registers the epoll descriptor in Go's poller. It is not there while
+// nobody needs it: a thread of the runtime would wake for each event.
+func (p *pollWaiter) attach(epfd int) error {
+	fd, err := unix.FcntlInt(uintptr(epfd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("fcntl(F_DUPFD_CLOEXEC): %w", err)
+	}
 	// Go's poller takes a descriptor only if it is in non-blocking mode.
-	if err := unix.SetNonblock(epfd, true); err != nil {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
 		return fmt.Errorf("fcntl(O_NONBLOCK): %w", err)
 	}
-	p.file = os.NewFile(uintptr(epfd), "epoll")
-	raw, err := p.file.SyscallConn()
+	file := os.NewFile(uintptr(fd), "epoll")
+	raw, err := file.SyscallConn()
 	if err != nil {
+		file.Close()
 		return fmt.Errorf("epoll descriptor in the Go poller: %w", err)
 	}
-	p.raw = raw
+	p.file, p.raw = file, raw
 	p.ready = func(fd uintptr) bool {
 		p.n = epollWait(int(fd), p.events, 0)
 		return p.n > 0
@@ -46,12 +58,11 @@ func (p *pollWaiter) init(epfd int) error {
 	return nil
 }
 
-func (p *pollWaiter) close(epfd int) {
+func (p *pollWaiter) detach() {
 	if p.file != nil {
 		p.file.Close()
-		return
+		*p = pollWaiter{err: p.err}
 	}
-	unix.Close(epfd)
 }
 
 // block waits in the kernel; timeout is in msec, -1 for ever.
@@ -64,7 +75,15 @@ func block(epfd int, events []unix.EpollEvent, timeout int) int {
 }
 
 // wait waits in Go's poller.
-func (p *pollWaiter) wait(events []unix.EpollEvent, timeout int) int {
+func (p *pollWaiter) wait(epfd int, events []unix.EpollEvent, timeout int) int {
+	if p.file == nil && p.attach(epfd) != nil {
+		// Out of descriptors. The runtime's monitor looks at the network every
+		// 10 ms, and what it finds needs the processor that block holds.
+		if timeout < 0 || timeout > monitorPeriod {
+			timeout = monitorPeriod
+		}
+		return block(epfd, events, timeout)
+	}
 	p.arm(timeout, time.Now())
 	p.events, p.n = events, 0
 	if err := p.raw.Read(p.ready); err != nil && !os.IsTimeout(err) {
