@@ -39,9 +39,18 @@ type env struct {
 	notify notifier
 }
 
-// notifier is what a service manager hears from the master's goroutine beyond what system tells it at load, begun, changed,
-// discard and closing. In an upgrade begun is called, in the next master, when all its workers are ready.
+// notifier is what a service manager hears, and what it keeps, from the master's goroutine and from system. In an upgrade begun
+// is called, in the next master, when all its workers are ready.
 type notifier interface {
+	// begin is called before the first event. Then after runs functions in the master's goroutine.
+	begin(after func(d time.Duration, f func()) (stop func()))
+	// settled is called after each event.
+	settled(v view)
+	// reloading is called before the configuration is read again.
+	reloading()
+	// keep is called with a generation from when on it serves, leave before its sockets are closed at the end of the process.
+	keep(g *generation)
+	leave(g *generation)
 	// mainPID says that another process is the master from now on. This one calls it when the next master is ready, before it
 	// lets its workers go and exits.
 	mainPID(pid int)
@@ -50,7 +59,12 @@ type notifier interface {
 // nobody is the notifier where there is no service manager.
 type nobody struct{}
 
-func (nobody) mainPID(int) {}
+func (nobody) begin(func(time.Duration, func()) func()) {}
+func (nobody) settled(view)                             {}
+func (nobody) reloading()                               {}
+func (nobody) keep(*generation)                         {}
+func (nobody) leave(*generation)                        {}
+func (nobody) mainPID(int)                              {}
 
 // process is a worker's process.
 type process interface {

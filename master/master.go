@@ -84,10 +84,12 @@ func newMaster(e env, log *logging.Log) *master {
 // run starts the first generation and returns the exit code of the process when all is over.
 func (m *master) run(first *generation) int {
 	m.next = first
+	m.env.notify.begin(m.after)
 	m.startWorkers(first)
 	for !m.over {
 		m.handle(<-m.events)
 		m.settle()
+		m.env.notify.settled(m.view())
 	}
 	close(m.done)
 	m.env.finish()

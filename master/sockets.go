@@ -109,6 +109,9 @@ func (s *socketSet) open(listening []*conf.Listening, workers int, source inheri
 			if source != nil {
 				fd, ok = source.Take(ls.Network, ls.Addr, len(k.fds))
 			}
+			if ok {
+				adjust(fd, ls, log)
+			}
 			if !ok {
 				fd, err = openSocket(ls, openServe, log)
 			}

@@ -75,7 +75,7 @@ func (s *system) exec(g *generation, n int, child *os.File) (int, error) {
 	defer mf.Close()
 	table.fds[manifestFD] = mf.Fd()
 	attr := &syscall.ProcAttr{
-		Env:   append(g.core.Environ(os.Environ()), ipc.EnvWorker+"=3"),
+		Env:   append(withoutManager(g.core.Environ(os.Environ())), ipc.EnvWorker+"=3"),
 		Files: table.fds,
 	}
 	return s.forkWith(g, n, func() (int, error) { return syscall.ForkExec(selfExe, workerArgv, attr) })

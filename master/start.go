@@ -95,10 +95,15 @@ func confFile(o *Options) string {
 
 func (s *system) serve(cycle *conf.Cycle) int {
 	s.alone = !cycle.CoreConf().MasterProcess.V
+	manager := newSystemd(s.initLog)
+	sockets := activate(s.initLog, s.inherited)
+	s.notify, s.inherited = manager, sockets
 	g, err := s.build(cycle, nil, s.initLog)
 	if err != nil {
 		return 1
 	}
+	sockets.disown(g.sockets)
+	manager.refuse(sockets.rest())
 	status(g.log)
 	if s.alone {
 		return s.single(g)
@@ -113,6 +118,7 @@ func (s *system) serve(cycle *conf.Cycle) int {
 // single runs the process without workers.
 func (s *system) single(g *generation) int {
 	cur := g
+	tell := func(ending bool) { s.notify.settled(viewOf(cur, ending)) }
 	host := func(g *generation) *SingleCycle {
 		g.sockets.fill(g.cycle.Listening)
 		return &SingleCycle{
@@ -120,24 +126,39 @@ func (s *system) single(g *generation) int {
 			Commit: func() {
 				s.changed(cur, g)
 				cur = g
+				tell(false)
 			},
-			Cancel:  func() { s.discard(g) },
+			Cancel: func() {
+				s.discard(g)
+				tell(false)
+			},
 			Release: g.cycle.Files.CloseAll,
 		}
 	}
+	s.notify.begin(afterFunc)
 	return s.opts.Single(&SingleHost{
-		First:   host(g),
-		Started: func() error { return s.begun(g) },
+		First: host(g),
+		Started: func() error {
+			err := s.begun(g)
+			if err == nil {
+				tell(false)
+			}
+			return err
+		},
 		Reload: func() (*SingleCycle, error) {
 			next, err := s.load(cur)
 			if err != nil {
+				tell(false)
 				return nil, err
 			}
 			return host(next), nil
 		},
-		Reopen:  func() { s.reopen(cur) },
-		Closing: func() { s.closing(cur) },
-		Finish:  s.finish,
+		Reopen: func() { s.reopen(cur) },
+		Closing: func() {
+			tell(true)
+			s.closing(cur)
+		},
+		Finish: s.finish,
 	})
 }
 

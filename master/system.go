@@ -75,6 +75,7 @@ func (s *system) load(old *generation) (*generation, error) {
 	log := s.initLog
 	if old != nil {
 		log = old.log
+		s.notify.reloading()
 	}
 	cycle, err := s.parse(log)
 	if err != nil {
@@ -133,6 +134,7 @@ func (s *system) begun(g *generation) error {
 	}
 	s.pid = path
 	s.serving = g
+	s.notify.keep(g)
 	s.report()
 	s.letGo(g)
 	if f := s.initLog.File(); f != nil {
@@ -161,6 +163,7 @@ func (s *system) redirect(g *generation) {
 func (s *system) changed(old, g *generation) {
 	s.serving = g
 	old.sockets.drop(g.log)
+	s.notify.keep(g)
 	s.redirect(g)
 	if path := g.core.Pid.V; path != s.pid {
 		if err := writePid(path); err != nil {
@@ -224,7 +227,10 @@ func flatten(err error) []error {
 	return []error{err}
 }
 
-func (s *system) closing(g *generation) { g.sockets.drop(g.log) }
+func (s *system) closing(g *generation) {
+	s.notify.leave(g)
+	g.sockets.drop(g.log)
+}
 
 // finish is the end of the process.
 func (s *system) finish() {
@@ -234,6 +240,7 @@ func (s *system) finish() {
 	}
 	s.removePid(g.log)
 	g.log.Log(logging.Notice, 0, "exit")
+	s.notify.leave(g)
 	g.sockets.drop(g.log)
 }
 
