@@ -426,7 +426,7 @@ func (t *Thread) Traceback(msg string, level int) string {
 			fmt.Fprintf(&b, " in function <%s:%d>", in.ShortSource, in.LineDefined)
 		}
 	}
-	if t.isMain && total > 0 {
+	if t.isMain && total > 0 && level <= total {
 		b.WriteString("\n\t[C]: in ?")
 	}
 	return b.String()

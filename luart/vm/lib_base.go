@@ -199,6 +199,24 @@ func (t *Thread) pushLoaded(f *Function, err error, envArg int) int {
 // currentEnv is the environment for new functions: that of the thread.
 func (t *Thread) currentEnv() *Table { return t.env }
 
+// readChunk calls a reader function: "" is the end. The problem is an error
+// value, nil if there was none.
+func (t *Thread) readChunk(reader Value) (s string, problem Value) {
+	res, err := t.PCall(reader)
+	var e *Error
+	switch {
+	case errors.As(err, &e):
+		return "", e.Value
+	case len(res) == 0 || res[0].p == nil:
+		return "", Nil
+	}
+	s, ok := res[0].ToStringCoerced()
+	if !ok {
+		return "", String(t.Where(1) + "reader function must return a string")
+	}
+	return s, Nil
+}
+
 // maxSource limits what a reader function can make load collect.
 const maxSource = 1 << 28
 
@@ -212,21 +230,19 @@ func baseLoad(t *Thread) int {
 		name = t.OptString(2, name)
 		t.CheckFunction(1)
 		for {
-			r := t.CallValue(t.Arg(1), 1)[0]
-			if r.p == nil {
-				break
+			s, problem := t.readChunk(t.Arg(1))
+			if problem.p == nil && len(src)+len(s) > maxSource {
+				problem = String("not enough memory")
 			}
-			s, ok := r.ToStringCoerced()
-			if !ok {
-				t.ErrorValue(String("reader function must return a string"), 0)
+			if problem.p != nil {
+				t.PushNil()
+				t.Push(problem)
+				return 2
 			}
 			if s == "" {
 				break
 			}
 			src = append(src, s...)
-			if len(src) > maxSource {
-				t.ErrorValue(String("not enough memory"), 0)
-			}
 		}
 	}
 	mode := t.OptString(3, "bt")

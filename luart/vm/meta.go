@@ -319,7 +319,7 @@ func (t *Thread) concatStrings(vs []Value) (v Value, ok bool) {
 		return emptyString.value(), true
 	}
 	if total > maxString {
-		t.throwf("not enough memory")
+		t.throwf("string length overflow")
 	}
 	t.chargeString(total)
 	s, buf := newStringBuf(total)
