@@ -13,7 +13,6 @@ type VM struct {
 	main     *Thread
 	interned map[string]*lstring
 	typeMeta [TypeCData + 1]*Table
-	meta     [numEvents]Value // names of the metamethods
 
 	// budget falls by one at each call and back-edge.
 	budget      int64
