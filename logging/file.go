@@ -19,9 +19,10 @@ const (
 // writers need no lock and each line goes either to the old file or to the
 // new one. All methods may be called from any goroutine.
 type File struct {
-	path   string
-	stderr bool
-	fd     atomic.Int32 // -1 until open
+	path    string
+	stderr  bool
+	journal bool         // standard error that goes to the journal
+	fd      atomic.Int32 // -1 until open
 
 	// torn is set when the start of a line is in the file and its rest could
 	// not be written; the next line begins on a line of its own.

@@ -47,6 +47,7 @@ func (fs *Files) Stderr() *File {
 func stderrFile() *File {
 	f := NewFile("", 2)
 	f.stderr = true
+	f.journal = stderrIsJournal()
 	return f
 }
 

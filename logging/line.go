@@ -30,7 +30,8 @@ type Line struct {
 	now  time.Time
 
 	buf   []byte
-	msg   int // where the message begins
+	pri   []byte // the line again, behind its priority for the journal
+	msg   int    // where the message begins
 	attrs []attr
 }
 
@@ -183,6 +184,9 @@ func (ln *Line) End() {
 		// nowhere else to say so.
 		if t.format == JSON {
 			t.json.write(ln)
+		} else if t.file.journal {
+			ln.pri = append(appendPriority(ln.pri[:0], ln.lv), ln.buf...)
+			t.file.Write(ln.pri)
 		} else {
 			t.file.Write(ln.buf)
 		}
@@ -206,6 +210,9 @@ func clip(line []byte) []byte {
 // toConsole writes "nginx: [emerg] message" to standard error.
 func (ln *Line) toConsole() {
 	head := make([]byte, 0, maxLine)
+	if stderrIsJournal() {
+		head = appendPriority(head, ln.lv)
+	}
 	head = append(head, consolePrefix...)
 	head = append(head, '[')
 	head = append(head, ln.lv.label()...)
