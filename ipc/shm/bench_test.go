@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
+	"time"
 )
 
 func BenchmarkDict(b *testing.B) {
@@ -69,6 +71,29 @@ func BenchmarkParallel(b *testing.B) {
 				}
 			})
 		})
+	}
+}
+
+// BenchmarkNeighbour tells how long incr takes while another process does nothing but incr on the same key.
+func BenchmarkNeighbour(b *testing.B) {
+	z := testZone(b, 64<<20)
+	d := z.Dict()
+	cmd, _ := startChild(b, z, "hot")
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	for n := 0.0; n == 0; { // until the other is at work
+		v, _, _ := d.Get([]byte("hot"), nil)
+		n = v.Num
+	}
+	took := make([]time.Duration, 0, b.N)
+	for b.Loop() {
+		start := time.Now()
+		d.IncrInit([]byte("hot"), 1, 0, 0)
+		took = append(took, time.Since(start))
+	}
+	slices.Sort(took)
+	for _, p := range []float64{50, 99, 99.9, 99.99} {
+		b.ReportMetric(float64(took[int(float64(len(took)-1)*p/100)]), fmt.Sprintf("ns-p%v", p))
 	}
 }
 

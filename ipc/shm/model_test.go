@@ -281,18 +281,29 @@ func (p *pair) step() {
 		n, f, err := p.d.IncrInit(k, -2, init, ttl)
 		w, wf, werr := p.m.incr(key, -2, &init, ttl)
 		p.same("incr init", key, fmt.Sprint(n, f, err), fmt.Sprint(w, wf, werr))
-	case 15, 16, 17:
+	case 15, 16, 17, 18, 19, 20:
+		p.list(op, key, v)
+	case 21, 22:
+		p.time(op, key, ttl)
+	case 23:
+		p.rare()
+	}
+}
+
+func (p *pair) list(op int, key string, v Value) {
+	k := []byte(key)
+	left := p.rnd.IntN(2) == 0
+	switch op {
+	default:
 		if v.Type == Boolean {
 			_, err := p.d.RPush(k, v)
 			p.same("push", key, fmt.Sprint(err), ErrBadType.Error())
 			return
 		}
-		left := p.rnd.IntN(2) == 0
 		n, err := p.d.push(k, v, left)
 		w, werr := p.m.push(key, v, left)
 		p.same("push", key, fmt.Sprint(n, err), fmt.Sprint(w, werr))
 	case 18, 19:
-		left := p.rnd.IntN(2) == 0
 		a, err := p.d.pop(k, p.buf[:], left)
 		w, werr := p.m.pop(key, left)
 		p.same("pop", key, fmt.Sprint(a, err), fmt.Sprint(w, werr))
@@ -306,6 +317,12 @@ func (p *pair) step() {
 			}
 		}
 		p.same("llen", key, fmt.Sprint(n, err), fmt.Sprint(w, werr))
+	}
+}
+
+func (p *pair) time(op int, key string, ttl int64) {
+	k := []byte(key)
+	switch op {
 	case 21:
 		n, err := p.d.TTL(k)
 		w, werr := int64(0), ErrNotFound
@@ -330,8 +347,6 @@ func (p *pair) step() {
 			}
 		}
 		p.same("expire", key, fmt.Sprint(err), fmt.Sprint(werr))
-	case 23:
-		p.rare()
 	}
 }
 
