@@ -171,7 +171,7 @@ func (f *FD) Cancel(err error) {
 // Read reads without blocking. ErrAgain says that there is nothing yet; 0 and
 // no error that the peer has closed.
 func (f *FD) Read(b []byte) (int, error) {
-	n, errno := rawRead(f.Sysfd, b)
+	n, errno := rawRecv(f.Sysfd, b)
 	switch errno {
 	case 0:
 		// A short read has emptied the socket, which saves the next one that
@@ -190,7 +190,7 @@ func (f *FD) Read(b []byte) (int, error) {
 
 // Write writes without blocking what the socket takes now.
 func (f *FD) Write(b []byte) (int, error) {
-	n, errno := rawWrite(f.Sysfd, b)
+	n, errno := rawSend(f.Sysfd, b)
 	return f.wrote(n, len(b), errno)
 }
 
@@ -268,4 +268,22 @@ func rawWrite(fd int, b []byte) (int, syscall.Errno) {
 func epollCtl(epfd, op, fd int, ev *unix.EpollEvent) syscall.Errno {
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(epfd), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(ev)), 0, 0)
 	return errno
+}
+
+func rawRecv(fd int, b []byte) (int, syscall.Errno) {
+	for {
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
+		if errno != unix.EINTR {
+			return int(n), errno
+		}
+	}
+}
+
+func rawSend(fd int, b []byte) (int, syscall.Errno) {
+	for {
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
+		if errno != unix.EINTR {
+			return int(n), errno
+		}
+	}
 }
