@@ -9,10 +9,22 @@
 // ever kept in the zone. Because any free block serves any entry, memory does not fragment into uselessness: a long value in
 // a zone full of scattered holes gets more, shorter extents and loses 4 bytes for each.
 //
+// Values of eight blocks and more are laid out in aligned groups of eight, shorter ones in what is left of groups that are
+// begun. When the zone is full a long value rather has up to eight entries removed than takes scattered blocks, so that extents
+// stay long: 6 blocks on average in the soak below, for 1/16 of the zone given up at most.
+//
 // A block's owner is one byte, its tag: 0 when free, else the number of the stripe. Blocks are taken by one compare-and-swap
-// of tags and freed by one and, without a lock: all stripes share all memory, and no allocator can be left locked. A bit for
-// every 512 blocks hints where free ones may be; it may be set in vain but is never missing for longer than the operation
-// that frees.
+// of tags and freed by one and, without a lock: all stripes share all memory, and no allocator can be left locked. Two levels
+// of bits hint where free ones may be; a bit may be set in vain but is never missing for longer than the operation that frees.
+//
+// Usable share, as measured by TestSoak with -shm.soak=20 (20 million operations in a zone of 16 MiB, mostly full; what is
+// counted is bytes of keys and values) and by the same work in nginx 1.22 with ngx_lua (testdata/nginx-soak.conf, 10 million):
+//
+//	values of             here     nginx's slab
+//	8 bytes to 8 KiB      84.3 %   66.2 %
+//	256 bytes to 8 KiB    87.6 %   69.4 %
+//	8 to 64 bytes         31.5 %   24.7 %   (an entry's header counts for most)
+//	"no memory" in sets   0.06 %   0.5 %
 //
 // # Stripes
 //
