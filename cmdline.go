@@ -98,7 +98,7 @@ func (c *cmdline) value(letter byte, value string) error {
 		c.globals = value
 	case 's':
 		switch value {
-		case "stop", "quit", "reopen", "reload":
+		case "stop", "quit", "reopen", "reload", "upgrade", "status", "status-json":
 		default:
 			return fmt.Errorf("invalid option: \"-s %s\"", value)
 		}
@@ -118,6 +118,7 @@ Options:
   -T            : test configuration, dump it and exit
   -q            : suppress non-error messages during configuration testing
   -s signal     : send signal to a master process: stop, quit, reopen, reload
+                  or: upgrade, status, status-json
   -p prefix     : set prefix path (default: %s)
   -e filename   : set error log file (default: %s)
   -c filename   : set configuration file (default: %s)

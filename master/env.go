@@ -35,6 +35,19 @@ type env struct {
 	// orphans waits for children that are nobody's, if this is process 1.
 	orphans func(isWorker func(pid int) bool)
 
+	// upgrade starts the next master. done is called once, from another goroutine: when the next master serves, or has failed.
+	upgrade func(g *generation, done func(next successor, err error))
+	// forgo ends an upgrade that is under way, and makes further ones impossible.
+	forgo func()
+	// restore makes the files say again that this process is the master, after an upgrade that has failed.
+	restore func(g *generation)
+	// refuse tells the master before this one why this one cannot take over.
+	refuse func(why string)
+	// handed is called in place of finish when the next master serves.
+	handed func()
+	// alone is called when the master before this one is gone.
+	alone func()
+
 	// notify is the service manager.
 	notify notifier
 }

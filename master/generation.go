@@ -52,6 +52,8 @@ type worker struct {
 	started  time.Time
 	lastBeat time.Time // of the last heartbeat
 	stats    ipc.Stats // that came with it
+	drains   bool      // accepts no more, as it was told
+	hung     bool      // the heartbeat is missing, and the worker is about to be killed
 	reason   string    // what it said about its failure to start
 }
 

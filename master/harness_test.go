@@ -119,6 +119,9 @@ type harness struct {
 	loadErr  error
 	spawnErr error
 	begunErr error
+
+	upgraded func(successor, error) // ends the upgrade that is under way
+	forgone  bool
 }
 
 func newHarness(t *testing.T, size int) *harness {
@@ -160,6 +163,15 @@ func newHarness(t *testing.T, size int) *harness {
 		finish:  func() { h.calls = append(h.calls, "finish") },
 		orphans: func(func(int) bool) {},
 		notify:  nobody{},
+		upgrade: func(_ *generation, done func(successor, error)) {
+			h.calls = append(h.calls, "upgrade")
+			h.upgraded = done
+		},
+		forgo:   func() { h.forgone = true },
+		restore: func(g *generation) { h.call("restore", g) },
+		refuse:  func(why string) { h.calls = append(h.calls, "refuse: "+why) },
+		handed:  func() { h.calls = append(h.calls, "handed") },
+		alone:   func() { h.calls = append(h.calls, "alone") },
 	}, log)
 	return h
 }

@@ -64,6 +64,8 @@ type master struct {
 
 	reloadAsked bool
 	stopReady   func() // ends the wait for the workers of a reload
+	up          upgrade
+	record      record
 	daemonized  bool
 	quit, term  bool
 	over        bool
@@ -72,7 +74,7 @@ type master struct {
 
 func newMaster(e env, log *logging.Log) *master {
 	return &master{
-		env: e, log: log,
+		env: e, log: log, record: record{started: e.now()},
 		events:  make(chan event, 64),
 		done:    make(chan struct{}),
 		old:     make(map[*generation]bool),
@@ -92,7 +94,11 @@ func (m *master) run(first *generation) int {
 		m.env.notify.settled(m.view())
 	}
 	close(m.done)
-	m.env.finish()
+	if m.up.over {
+		m.env.handed()
+	} else {
+		m.env.finish()
+	}
 	return m.code
 }
 
@@ -119,6 +125,10 @@ func (m *master) handle(e event) {
 		m.onExit(e.w, e.status)
 	case timerEvent:
 		e.f()
+	case upgradeEvent:
+		m.onUpgraded(e)
+	case statusEvent:
+		e.reply <- m.report()
 	}
 }
 
@@ -126,13 +136,19 @@ func (m *master) handle(e event) {
 func (m *master) settle() {
 	switch {
 	case m.over:
+	case m.up.over:
+		m.over = m.released()
+	case m.up.running:
 	case m.quit || m.term:
 		if len(m.workers) == 0 {
 			m.over = true
 		}
-	case m.reloadAsked && m.next == nil:
+	case m.next != nil:
+	case m.reloadAsked:
 		m.reloadAsked = false
 		m.reload()
+	case m.up.asked && !m.up.blocked:
+		m.startUpgrade()
 	}
 }
 
@@ -152,7 +168,10 @@ func (m *master) onSignal(sig syscall.Signal) {
 	case syscall.SIGUSR1:
 		action = ", reopening logs"
 	case syscall.SIGUSR2:
-		action = ", ignoring"
+		action = ", changing binary"
+		if m.up.running || m.up.over || m.quit || m.term {
+			action = ", ignoring"
+		}
 	case syscall.SIGWINCH:
 		if m.daemonized {
 			action = ", stop accepting connections"
@@ -166,8 +185,12 @@ func (m *master) onSignal(sig syscall.Signal) {
 		m.terminate()
 	case syscall.SIGHUP:
 		m.reloadAsked = true
+		m.forward(sig)
 	case syscall.SIGUSR1:
 		m.reopenLogs()
+		m.forward(sig)
+	case syscall.SIGUSR2:
+		m.up.asked = !m.up.running && !m.up.over
 	case syscall.SIGWINCH:
 		if m.daemonized && !m.quit && !m.term {
 			m.giveUpNext()
@@ -193,7 +216,9 @@ func (m *master) shutdown() {
 	if !m.quit {
 		m.quit = true
 		m.giveUpNext()
-		if m.cur != nil {
+		m.env.forgo()
+		// If the next master has just become ready, the sockets are its own.
+		if m.cur != nil && !m.up.running && !m.up.over {
 			m.env.closing(m.cur)
 		}
 	}
@@ -203,6 +228,7 @@ func (m *master) shutdown() {
 // terminate ends the workers at once.
 func (m *master) terminate() {
 	m.term = true
+	m.env.forgo()
 	m.giveUpNext()
 	m.cancelRespawns()
 	for w := range m.workers {

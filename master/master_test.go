@@ -387,16 +387,6 @@ func TestWinch(t *testing.T) {
 	h.wantCalls("begun 1", "changed 2", "release 1")
 }
 
-func TestUpgradeSignalDoesNoHarm(t *testing.T) {
-	h := newHarness(t, 1)
-	h.serve()
-	h.signal(syscall.SIGUSR2)
-	if h.m.over || !h.last().told() {
-		t.Fatal("it had an effect")
-	}
-	h.wantLog("signal 12 (SIGUSR2) received, ignoring")
-}
-
 func TestReopen(t *testing.T) {
 	h := newHarness(t, 1)
 	h.serve()

@@ -12,6 +12,8 @@ func (m *master) reload() {
 	m.log.Log(logging.Notice, 0, "reconfiguring")
 	g, err := m.env.load(m.cur)
 	if err != nil {
+		m.record.badReloads++
+		m.remember(logging.Emerg, "reload failed, the old configuration stays: "+err.Error())
 		return
 	}
 	m.next = g
@@ -30,11 +32,16 @@ func (m *master) promote(g *generation) {
 		m.stopReady = nil
 	}
 	old := m.cur
+	if old == nil {
+		m.becomeCurrent(g)
+		return
+	}
 	if g == old {
 		return
 	}
 	m.cur, m.next = g, nil
 	m.log = g.log
+	m.record.reloads++
 	m.cancelRespawns()
 	m.env.changed(old, g)
 	m.old[old] = true
@@ -59,6 +66,7 @@ func (m *master) retire(g *generation) {
 
 // reloadFailed goes back to the configuration that serves.
 func (m *master) reloadFailed(why string) {
-	m.log.Log(logging.Emerg, 0, "reload failed, the old configuration stays: "+why)
+	m.record.badReloads++
+	m.failed(logging.Emerg, "reload failed, the old configuration stays: "+why)
 	m.giveUpNext()
 }

@@ -64,6 +64,7 @@ func Start(o *Options) int {
 	if child != nil {
 		s.report, s.daemonized = child.ok, true
 	}
+	succeeds := isSuccessor()
 	// What there is to say about the configuration the first process has said.
 	parseLog := log
 	if child != nil {
@@ -75,13 +76,25 @@ func Start(o *Options) int {
 		if o.Test {
 			logging.Stderr("configuration file " + confFile(o) + " test failed")
 		}
+		if succeeds {
+			s.decline(err.Error())
+		}
 		return 1
 	}
 	switch {
 	case o.Test:
 		return s.test(cycle)
 	case o.Signal != "":
+		if o.Signal == "status" || o.Signal == "status-json" {
+			return showStatus(cycle, o.Signal == "status-json", os.Stdout, log)
+		}
 		return signalProcess(cycle, o.Signal, log)
+	case succeeds:
+		if err := s.succeed(cycle); err != nil {
+			log.Log(logging.Emerg, 0, err.Error())
+			s.refuse(err.Error())
+			return 1
+		}
 	case child == nil && cycle.CoreConf().Daemon.V:
 		return daemonize(log)
 	}
@@ -100,6 +113,7 @@ func (s *system) serve(cycle *conf.Cycle) int {
 	s.notify, s.inherited = manager, sockets
 	g, err := s.build(cycle, nil, s.initLog)
 	if err != nil {
+		s.refuse("its files or sockets could not be opened, see the error log")
 		return 1
 	}
 	sockets.disown(g.sockets)
@@ -109,9 +123,21 @@ func (s *system) serve(cycle *conf.Cycle) int {
 		return s.single(g)
 	}
 	ipc.SetTitle(title(os.Args))
+	if s.flip == nil {
+		if s.flip, err = newFlip(cycle.CoreConf().UpgradeTimeout.V, false, s.initLog); err != nil {
+			g.log.LogErr(logging.Alert, 0, err, "upgrades will not be possible")
+		}
+	}
 	m := newMaster(s.env(), g.log)
 	m.daemonized = s.daemonized
+	m.record.binary, m.record.upgrades = os.Args[0], s.upgrades
+	s.post = m.post
+	if s.flip != nil && s.flip.before != nil {
+		m.up.inherits, m.up.blocked = true, true
+		s.flip.waitBefore(func() { m.post(timerEvent{m.predecessorGone}) })
+	}
 	catchSignals(func(sig syscall.Signal) { m.post(signalEvent{sig}) })
+	m.watch()
 	return m.run(g)
 }
 
@@ -204,6 +230,8 @@ var signalOf = map[string]syscall.Signal{
 	"quit":   syscall.SIGQUIT,
 	"reopen": syscall.SIGUSR1,
 	"reload": syscall.SIGHUP,
+
+	"upgrade": syscall.SIGUSR2,
 }
 
 // signalProcess is -s.

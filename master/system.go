@@ -29,7 +29,12 @@ type system struct {
 	pid        string // the pid file that was written
 	inherited  inherited
 	notify     notifier
-	count      int // generations made
+	flip       *flip         // nil with master_process off
+	next       successor     // after an upgrade
+	upgrades   int           // before this process
+	status     *statusSocket // nil if there is none
+	post       func(event)   // to the master's goroutine
+	count      int           // generations made
 	serving    *generation
 }
 
@@ -48,6 +53,13 @@ func (s *system) env() env {
 		finish:  s.finish,
 		orphans: reapOrphans,
 		notify:  s.notify,
+
+		upgrade: s.upgrade,
+		forgo:   s.forgo,
+		restore: s.restore,
+		refuse:  s.refuse,
+		handed:  s.handed,
+		alone:   s.removeOldbin,
 	}
 }
 
@@ -102,8 +114,11 @@ func (s *system) build(cycle *conf.Cycle, old *generation, log *logging.Log) (*g
 		return nil, err
 	}
 	var before *socketSet
-	if old != nil {
+	switch {
+	case old != nil:
 		before = old.sockets
+	case s.flip != nil && s.flip.before != nil:
+		before = s.flip.before.sockets
 	}
 	workers := cycle.CoreConf().WorkerProcesses.V
 	if s.alone {
@@ -137,6 +152,12 @@ func (s *system) begun(g *generation) error {
 	s.notify.keep(g)
 	s.report()
 	s.letGo(g)
+	if s.post != nil {
+		s.listenStatus(g)
+	}
+	if s.flip != nil {
+		s.took(g)
+	}
 	if f := s.initLog.File(); f != nil {
 		f.Close()
 	}
@@ -172,6 +193,9 @@ func (s *system) changed(old, g *generation) {
 		}
 		s.removePid(g.log)
 		s.pid = path
+		if s.post != nil {
+			s.listenStatus(g)
+		}
 	}
 }
 
@@ -238,6 +262,7 @@ func (s *system) finish() {
 	if g == nil {
 		return
 	}
+	s.status.close()
 	s.removePid(g.log)
 	g.log.Log(logging.Notice, 0, "exit")
 	s.notify.leave(g)

@@ -70,7 +70,15 @@ func (m *master) onMessage(w *worker, msg *ipc.Message) {
 		}
 	case ipc.Failed:
 		w.reason = msg.Text
+	case ipc.Draining:
+		w.drains = true
+	case ipc.Dumped:
+		m.killHung(w)
 	case ipc.Beat:
+		if w.hung {
+			w.hung = false
+			m.log.Logf(logging.Notice, 0, "worker process %d answers again", w.pid)
+		}
 		w.stats = msg.Stats
 		if w.state == ready && w.lastBeat.Sub(w.started) > earlyDeath {
 			w.slot.failures = 0
@@ -85,7 +93,8 @@ func (m *master) initialized(w *worker) {
 		return
 	}
 	g.started = true
-	if m.cur == nil && !m.becomeCurrent(g) {
+	// In an upgrade the master before this one serves until all workers are ready.
+	if m.cur == nil && !m.up.inherits && !m.becomeCurrent(g) {
 		return
 	}
 	for _, s := range g.slots[1:] {
@@ -177,6 +186,7 @@ func (m *master) kill(w *worker, sig syscall.Signal) {
 
 func (m *master) onExit(w *worker, st exitStatus) {
 	delete(m.workers, w)
+	m.buried(w)
 	w.ch.Close()
 	if w.slot.w == w {
 		w.slot.w = nil
@@ -186,7 +196,7 @@ func (m *master) onExit(w *worker, st exitStatus) {
 		if st.core {
 			text += " (core dumped)"
 		}
-		m.log.Log(logging.Alert, 0, text)
+		m.failed(logging.Alert, text)
 	} else {
 		m.log.Logf(logging.Notice, 0, "worker process %d exited with code %d", w.pid, st.code)
 	}
@@ -215,6 +225,9 @@ func (m *master) died(w *worker, st exitStatus) {
 	if w.reason != "" {
 		how += ": " + w.reason
 	}
+	if st.signal == 0 && st.code != 0 {
+		m.remember(logging.Alert, fmt.Sprintf("worker process %d %s", w.pid, how))
+	}
 	if st.signal == 0 && st.code == exitFatal && g.id == 1 && !s.served {
 		m.log.Logf(logging.Alert, 0, "worker process %d exited with fatal code %d and cannot be respawned", w.pid, st.code)
 		s.given = true
@@ -236,6 +249,9 @@ func (m *master) lost(g *generation, s *slot, how string) {
 	case m.quit || m.term:
 	case g == m.next && m.cur == nil:
 		// init_by_lua has failed or the process cannot run at all.
+		if m.up.inherits {
+			m.env.refuse("a worker process " + how)
+		}
 		m.fail(1)
 	case g == m.next:
 		m.reloadFailed("a worker process " + how)
@@ -252,6 +268,7 @@ func (m *master) lost(g *generation, s *slot, how string) {
 
 // replace starts a new worker for a slot: at once, or later when one after the other dies at its start.
 func (m *master) replace(g *generation, s *slot) {
+	m.record.restarts++
 	if s.failures <= 1 {
 		m.start(g, s)
 		return

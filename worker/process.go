@@ -96,6 +96,7 @@ func (p *process) prepare(modules []*conf.Module, hooks *Hooks) error {
 		}
 	}
 	limits(cycle.CoreConf(), log)
+	setOOMScore(cycle.CoreConf(), log)
 	own, err := attach(cycle, m.Sockets)
 	if err == nil {
 		p.engine, err = newEngine(cycle, log, hooks, m.Slot, m.Workers)
@@ -191,6 +192,7 @@ func (p *process) listen() {
 		m, fds, err := p.conn.Recv()
 		if err != nil {
 			p.loop.Post(p.orphaned)
+			p.watchAlone()
 			return
 		}
 		switch m.Type {
@@ -200,6 +202,8 @@ func (p *process) listen() {
 			p.stopSoon()
 		case ipc.Reopen:
 			p.replaceFiles(m.Paths, fds)
+		case ipc.Dump:
+			p.dumped()
 		case ipc.Adopt:
 			p.loop.Post(func() { p.adopt(m.Slot) })
 		case ipc.Release:
@@ -222,6 +226,8 @@ func (p *process) drain() {
 	}
 	p.quit()
 	p.closeSockets()
+	// From now on the master is not needed any more.
+	_ = p.conn.Send(&ipc.Message{Type: ipc.Draining})
 }
 
 // closeSockets closes this process' descriptors of the listen sockets, which are out of the loop now.

@@ -1,0 +1,210 @@
+package master
+
+import (
+	"cmp"
+	"os"
+	"slices"
+	"time"
+
+	"perilune/conf"
+	"perilune/logging"
+)
+
+// Report is what -s status shows. Times are in seconds.
+type Report struct {
+	Version    string  `json:"version"`
+	PID        int     `json:"pid"`
+	Binary     string  `json:"binary,omitempty"`
+	ConfFile   string  `json:"configuration"`
+	PidFile    string  `json:"pid_file"`
+	State      string  `json:"state"` // serving, reloading, upgrading, handing over, shutting down
+	Started    string  `json:"started"`
+	Uptime     float64 `json:"uptime"`
+	Generation int     `json:"generation"` // the one that serves
+
+	Reloads        int `json:"reloads"`
+	FailedReloads  int `json:"failed_reloads"`
+	Upgrades       int `json:"upgrades"` // before this process
+	FailedUpgrades int `json:"failed_upgrades"`
+	Restarts       int `json:"restarts"` // workers replaced
+
+	Connections ReportConnections  `json:"connections"`
+	Requests    uint64             `json:"requests"`
+	Generations []ReportGeneration `json:"generations"`
+	Workers     []ReportWorker     `json:"workers"`
+	Listeners   []ReportListener   `json:"listeners"`
+	Errors      []ReportError      `json:"last_errors"`
+}
+
+// ReportConnections counts client connections, with those of workers that are gone among the accepted ones.
+type ReportConnections struct {
+	Accepted uint64 `json:"accepted"`
+	Active   uint64 `json:"active"`
+	Waiting  uint64 `json:"waiting"`
+}
+
+// ReportGeneration is a configuration with the workers that run it.
+type ReportGeneration struct {
+	ID      int    `json:"id"`
+	State   string `json:"state"` // serving, starting, draining
+	Workers int    `json:"workers"`
+	Slots   int    `json:"worker_processes"`
+}
+
+// ReportWorker is a worker with what its last heartbeat said.
+type ReportWorker struct {
+	PID         int               `json:"pid"`
+	Generation  int               `json:"generation"`
+	Slot        int               `json:"slot"`
+	State       string            `json:"state"`
+	Uptime      float64           `json:"uptime"`
+	LastBeat    float64           `json:"last_heartbeat"` // so long ago
+	Connections ReportConnections `json:"connections"`
+	Requests    uint64            `json:"requests"`
+	LuaMemory   uint64            `json:"lua_memory"`
+}
+
+// ReportListener is a listen address.
+type ReportListener struct {
+	Address   string `json:"address"`
+	Sockets   int    `json:"sockets"`
+	Backlog   int    `json:"backlog"`
+	Reuseport bool   `json:"reuseport"`
+}
+
+// ReportError is something that went wrong.
+type ReportError struct {
+	Time  string `json:"time"`
+	Level string `json:"level"`
+	Text  string `json:"text"`
+}
+
+// mostErrors is how many errors a report has.
+const mostErrors = 16
+
+// record is what the master remembers for reports.
+type record struct {
+	started               time.Time
+	reloads, badReloads   int
+	upgrades, badUpgrades int
+	restarts              int
+	accepted, requests    uint64 // of workers that are gone
+	errors                []ReportError
+	binary                string
+}
+
+// statusEvent asks for a report.
+type statusEvent struct{ reply chan<- *Report }
+
+func (statusEvent) event() {}
+
+// failed logs something that reports show, too.
+func (m *master) failed(lv logging.Level, text string) {
+	m.log.Log(lv, 0, text)
+	m.remember(lv, text)
+}
+
+// remember keeps something for reports that is in the log already.
+func (m *master) remember(lv logging.Level, text string) {
+	e := &m.record.errors
+	if len(*e) == mostErrors {
+		*e = slices.Delete(*e, 0, 1)
+	}
+	*e = append(*e, ReportError{Time: m.env.now().Format(time.RFC3339), Level: lv.String(), Text: text})
+}
+
+// buried keeps the figures of a worker that is gone.
+func (m *master) buried(w *worker) {
+	m.record.accepted += w.stats.Accepted
+	m.record.requests += w.stats.Requests
+}
+
+func (m *master) report() *Report {
+	now := m.env.now()
+	r := &Report{
+		Version: conf.Version, PID: os.Getpid(), Binary: m.record.binary, State: m.stateName(),
+		Started: m.record.started.Format(time.RFC3339), Uptime: now.Sub(m.record.started).Seconds(),
+		Reloads: m.record.reloads, FailedReloads: m.record.badReloads,
+		Upgrades: m.record.upgrades, FailedUpgrades: m.record.badUpgrades, Restarts: m.record.restarts,
+		Connections: ReportConnections{Accepted: m.record.accepted}, Requests: m.record.requests,
+		Errors: slices.Clone(m.record.errors),
+	}
+	for g := range m.old {
+		r.Generations = append(r.Generations, m.reportGeneration(g, "draining"))
+	}
+	if g := m.cur; g != nil {
+		r.Generation = g.id
+		if g.cycle != nil {
+			r.ConfFile, r.PidFile = g.cycle.ConfFile, g.core.Pid.V
+		}
+		r.Generations = append(r.Generations, m.reportGeneration(g, "serving"))
+		r.Listeners = reportListeners(g.sockets)
+	}
+	if g := m.next; g != nil {
+		r.Generations = append(r.Generations, m.reportGeneration(g, "starting"))
+	}
+	slices.SortFunc(r.Generations, func(a, b ReportGeneration) int { return a.ID - b.ID })
+	for w := range m.workers {
+		rw := reportWorker(w, now)
+		r.Workers = append(r.Workers, rw)
+		r.Connections.Accepted += rw.Connections.Accepted
+		r.Connections.Active += rw.Connections.Active
+		r.Connections.Waiting += rw.Connections.Waiting
+		r.Requests += rw.Requests
+	}
+	slices.SortFunc(r.Workers, func(a, b ReportWorker) int {
+		return cmp.Or(a.Generation-b.Generation, a.Slot-b.Slot, a.PID-b.PID)
+	})
+	return r
+}
+
+func (m *master) stateName() string {
+	switch {
+	case m.quit || m.term:
+		return "shutting down"
+	case m.up.over:
+		return "handing over"
+	case m.up.running:
+		return "upgrading"
+	case m.cur != nil && m.next != nil:
+		return "reloading"
+	case m.cur == nil:
+		return "starting"
+	}
+	return "serving"
+}
+
+func (m *master) reportGeneration(g *generation, state string) ReportGeneration {
+	r := ReportGeneration{ID: g.id, State: state, Slots: len(g.slots)}
+	for w := range m.workers {
+		if w.gen == g {
+			r.Workers++
+		}
+	}
+	return r
+}
+
+var stateNames = map[state]string{
+	starting: "starting", initialized: "starting", ready: "serving", quitting: "draining", stopping: "stopping",
+}
+
+func reportWorker(w *worker, now time.Time) ReportWorker {
+	r := ReportWorker{
+		PID: w.pid, Generation: w.gen.id, Slot: w.slot.n, State: stateNames[w.state],
+		Uptime: now.Sub(w.started).Seconds(), LastBeat: max(0, now.Sub(w.lastBeat).Seconds()),
+		Connections: ReportConnections{Accepted: w.stats.Accepted, Active: w.stats.Active, Waiting: w.stats.Waiting},
+		Requests:    w.stats.Requests, LuaMemory: w.stats.LuaMemory,
+	}
+	if w.hung {
+		r.State = "hung"
+	}
+	return r
+}
+
+func reportListeners(set *socketSet) []ReportListener {
+	var list []ReportListener
+	for _, k := range set.list {
+		list = append(list, ReportListener{Address: k.addr, Sockets: len(k.fds), Backlog: k.backlog, Reuseport: k.reuseport})
+	}
+	return list
+}

@@ -1,0 +1,89 @@
+package worker
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"perilune/conf"
+	"perilune/ipc"
+	"perilune/logging"
+)
+
+// mostStacks is the most that is kept of the stacks of all goroutines.
+const mostStacks = 256 << 10
+
+// stacks is what all goroutines do, those that run loops over Lua code included: the runtime interrupts them.
+func stacks() string {
+	buf := make([]byte, mostStacks)
+	return strings.TrimRight(string(buf[:runtime.Stack(buf, true)]), "\n")
+}
+
+// dump logs the stacks line by line, for a line of the log has a limit. It runs in a goroutine that the loop cannot stop.
+func (p *process) dump() {
+	p.log.Log(logging.Alert, 0, "the event loop stands still, the stacks of all goroutines:")
+	for line := range strings.Lines(stacks()) {
+		if line = strings.TrimSpace(line); line != "" {
+			p.log.Log(logging.Alert, 0, "stack: "+line)
+		}
+	}
+}
+
+// dumped answers the master.
+func (p *process) dumped() {
+	p.dump()
+	_ = p.conn.Send(&ipc.Message{Type: ipc.Dumped})
+}
+
+// watchInterval is how often a worker without a master looks after its own loop.
+const watchInterval = time.Second
+
+// killGrace is what a worker without a master gets beyond worker_shutdown_timeout.
+const killGrace = 5 * time.Second
+
+// watchAlone takes the master's part when there is none: it ends the process when its loop stands still, or goes on for longer
+// than worker_shutdown_timeout allows. It does not return.
+func (p *process) watchAlone() {
+	var turned atomic.Int64 // when the loop last took what was posted
+	start := time.Now()
+	hang, shutdown := p.cycle.CoreConf().HangTimeout.V, p.cycle.CoreConf().ShutdownTimeout.V
+	last := start
+	for now := range time.Tick(watchInterval) {
+		// What the whole process has missed is not the loop's fault.
+		if late := now.Sub(last) - 2*watchInterval; late > 0 {
+			turned.Add(int64(late))
+		}
+		last = now
+		p.loop.Post(func() { turned.Store(int64(time.Since(start))) })
+		if hang > 0 && now.Sub(start)-time.Duration(turned.Load()) > hang {
+			p.dump()
+			p.die("it stands still and has no master")
+		}
+		if shutdown > 0 && now.Sub(start) > shutdown+killGrace {
+			p.die("it did not end within worker_shutdown_timeout and has no master")
+		}
+	}
+}
+
+func (p *process) die(why string) {
+	p.log.Logf(logging.Alert, 0, "killing worker process %d: %s", os.Getpid(), why)
+	_ = unix.Kill(os.Getpid(), syscall.SIGKILL)
+}
+
+// setOOMScore tells the kernel how much this process is worth when memory is short.
+func setOOMScore(c *conf.CoreConf, log *logging.Log) {
+	adj := c.OOMScoreAdj
+	if !adj.IsSet {
+		return
+	}
+	const file = "/proc/self/oom_score_adj"
+	if err := os.WriteFile(file, fmt.Append(nil, adj.V), 0); err != nil {
+		log.LogErr(logging.Alert, 0, err, fmt.Sprintf("write of %d to \"%s\" failed", adj.V, file))
+	}
+}
