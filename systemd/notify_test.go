@@ -50,7 +50,7 @@ func TestLife(t *testing.T) {
 		p.signal(syscall.SIGHUP)
 		p.await("active", "generation 2, 2 workers")
 		p.wantReload(before)
-		until(t, "the old workers are gone", func() bool { return p.count("STATUS=generation 2, 2 workers") == 1 })
+		until(t, "the old workers are gone", func() bool { return p.statusText() == "generation 2, 2 workers" })
 		wantBody(t, addr, "two")
 
 		before = monotonic(t)

@@ -278,6 +278,12 @@ func (p *peer) main() int {
 	return p.pid
 }
 
+func (p *peer) statusText() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.status
+}
+
 func (p *peer) signal(sig syscall.Signal) {
 	p.t.Helper()
 	if err := syscall.Kill(p.main(), sig); err != nil {

@@ -51,10 +51,9 @@ func testMain(m *testing.M) int {
 
 // site is a prefix directory with a configuration.
 type site struct {
-	t   *testing.T
-	dir string
-	// in is the same directory as the service sees it.
-	in string
+	t    *testing.T
+	dir  string
+	main string // directives of the main block
 }
 
 func newSite(t *testing.T) *site {
@@ -67,7 +66,7 @@ func newSite(t *testing.T) *site {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, dir: dir, in: dir}
+	s := &site{t: t, dir: dir, main: "error_log logs/error.log info;\npid logs/nginx.pid;"}
 	for _, d := range []string{"conf", "logs"} {
 		if err := os.Mkdir(s.path(d), 0o755); err != nil {
 			t.Fatal(err)
@@ -104,10 +103,9 @@ func (s *site) conf(body string, listen ...string) { s.confWith(body, "", listen
 func (s *site) confWith(body, http string, listen ...string) {
 	s.t.Helper()
 	var b strings.Builder
-	b.WriteString(`worker_processes 2;
+	b.WriteString(s.main + `
+worker_processes 2;
 worker_shutdown_timeout 10s;
-error_log logs/error.log info;
-pid logs/nginx.pid;
 env NOTIFY_SOCKET; env WATCHDOG_USEC; env LISTEN_FDS;
 events { worker_connections 256; }
 http {
@@ -191,8 +189,7 @@ func wantBody(t *testing.T, addr, body string) {
 // slow begins a request that takes a second and returns what waits for its end.
 func slow(t *testing.T, addr string) (end func() (string, error)) {
 	t.Helper()
-	n, a := network(addr)
-	c, err := net.Dial(n, a)
+	c, err := dial(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,4 +277,9 @@ func (l *load) end(t *testing.T, broken int) {
 	if l.refused > 0 || l.broken > broken {
 		t.Errorf("the first error: %v", l.first)
 	}
+}
+
+func dial(addr string) (net.Conn, error) {
+	n, a := network(addr)
+	return net.Dial(n, a)
 }
