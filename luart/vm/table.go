@@ -2,6 +2,7 @@ package vm
 
 import (
 	"errors"
+	"math"
 	"math/bits"
 	"unsafe"
 )
@@ -106,9 +107,14 @@ func (t *Table) getStr(s *lstring) Value {
 	return Nil
 }
 
+// hashNum keeps runs of 64 integers together, so that loops over neighbours
+// touch neighbouring nodes; the runs and all other numbers are spread.
 func hashNum(n uint64) uint32 {
-	h := n * 0x9E3779B97F4A7C15
-	return uint32(h >> 32)
+	f := math.Float64frombits(n)
+	if i := int64(f); float64(i) == f {
+		return uint32(i) ^ uint32(uint64(i>>6)*0x9E3779B97F4A7C15>>32)
+	}
+	return uint32(n * 0x9E3779B97F4A7C15 >> 32)
 }
 
 func hashPtr(p unsafe.Pointer) uint32 {
@@ -133,7 +139,7 @@ func (t *Table) find(k Value) *node {
 	h := hashOf(k)
 	n := t.node(int32(h & t.mask))
 	for {
-		if n.k == k || n.hash == h && k.n == tagString && n.k.n == tagString && n.k.str().s == k.str().s {
+		if n.k.n == k.n && n.k.p == k.p || n.hash == h && k.n == tagString && n.k.n == tagString && n.k.str().s == k.str().s {
 			return n
 		}
 		if n.next < 0 {
@@ -141,6 +147,19 @@ func (t *Table) find(k Value) *node {
 		}
 		n = t.node(n.next)
 	}
+}
+
+// findInt is find for an integer that is not in the array part.
+func (t *Table) findInt(i int) *node {
+	k := math.Float64bits(float64(i))
+	n := t.node(int32(hashNum(k) & t.mask))
+	for n.k.n != k || n.k.p != numTag() {
+		if n.next < 0 {
+			return nil
+		}
+		n = t.node(n.next)
+	}
+	return n
 }
 
 // arrayIndex returns the integer a number key is, 0 if it is none that can be
@@ -199,7 +218,7 @@ func (t *Table) GetInt(i int) Value {
 	if t.nodes == &noNodes {
 		return Nil
 	}
-	if n := t.find(Int(i)); n != nil {
+	if n := t.findInt(i); n != nil {
 		return n.v
 	}
 	return Nil
@@ -283,12 +302,37 @@ func (t *Table) SetInt(i int, v Value) {
 		}
 		return
 	}
-	if n == 0 && i > 0 && i <= cap(t.arr) && t.nodes == &noNodes && v.p != nil {
-		t.arr = t.arr[:i]
-		t.arr[i-1] = v
+	if i > 0 && i <= cap(t.arr) && v.p != nil && (i-n <= maxGap || n == 0 && t.nodes == &noNodes) && t.extend(i, v) {
 		return
 	}
 	t.setHash(Int(i), v)
+}
+
+// maxGap is by how many elements one assignment may lengthen the array part.
+// It bounds what shrink does, per assignment.
+const maxGap = 16
+
+// extend lengthens the array part, within its room, to end with the new
+// element i. It refuses if the hash part has the key: what is traversed may be
+// assigned to, and must stay where it is.
+func (t *Table) extend(i int, v Value) bool {
+	n := len(t.arr)
+	if t.nodes != &noNodes {
+		if nd := t.findInt(i); nd != nil && nd.v.p != nil {
+			return false
+		}
+	}
+	t.arr = t.arr[:i]
+	t.arr[i-1] = v
+	if t.nodes != &noNodes {
+		for j := n + 2; j < i; j++ {
+			if nd := t.findInt(j); nd != nil && nd.v.p != nil {
+				t.arr[j-1], nd.v = nd.v, Nil
+			}
+		}
+		t.migrate()
+	}
+	return true
 }
 
 // Append sets the element after the border.
@@ -326,7 +370,7 @@ func (t *Table) growArray(v Value) bool {
 				used++
 			}
 		}
-		if used < n/2 {
+		if used < n/3 {
 			t.rehashAndSet(Int(n+1), v)
 			return false
 		}
@@ -341,7 +385,7 @@ func (t *Table) growArray(v Value) bool {
 // migrate moves the keys that follow the array part from the hash part.
 func (t *Table) migrate() {
 	for {
-		n := t.find(Int(len(t.arr) + 1))
+		n := t.findInt(len(t.arr) + 1)
 		if n == nil || n.v.p == nil {
 			return
 		}
@@ -431,41 +475,66 @@ func (t *Table) rehashAndSet(k, v Value) {
 	t.migrate()
 }
 
-// arraySize returns the size for the array part, of which more than half is
-// used then, if key k is added.
+// arraySize returns the size for the array part, of which more than a third is
+// used then, if key k is added: so much takes less memory there than as nodes.
 func (t *Table) arraySize(k Value) int {
+	ns := t.nodeSlice()
+	ints := intKey(k) != 0 || len(t.arr) > 0
+	for i := 0; i < len(ns) && !ints; i++ {
+		ints = intKey(ns[i].k) != 0
+	}
+	if !ints {
+		return 0
+	}
+	return t.countInts(k, ns)
+}
+
+// intKey returns the integer k is if it can be in an array part, else 0.
+func intKey(k Value) int {
+	if k.p == numTag() {
+		return arrayIndex(k)
+	}
+	return 0
+}
+
+func (t *Table) countInts(k Value, ns []node) int {
 	var nums [maxArrayBits + 1]int // nums[b]: integer keys in (2^(b-1), 2^b]
+	ints := 0
+	for b, i := 0, 0; i < len(t.arr); b++ {
+		n := 0
+		for end := min(1<<b, len(t.arr)); i < end; i++ {
+			if t.arr[i].p != nil {
+				n++
+			}
+		}
+		nums[b] = n
+		ints += n
+	}
 	count := func(i int) {
+		if i == 0 {
+			return
+		}
 		if b := bits.Len(uint(i - 1)); b <= maxArrayBits {
 			nums[b]++
-		}
-	}
-	ints := 0
-	for i := range t.arr {
-		if t.arr[i].p != nil {
-			count(i + 1)
 			ints++
 		}
 	}
-	countKey := func(k Value) {
-		if k.p == numTag() {
-			if i := arrayIndex(k); i != 0 {
-				count(i)
-				ints++
-			}
-		}
-	}
-	ns := t.nodeSlice()
+	inArray := ints
 	for i := range ns {
 		if n := &ns[i]; n.v.p != nil {
-			countKey(n.k)
+			count(intKey(n.k))
 		}
 	}
-	countKey(k)
+	i := intKey(k)
+	count(i)
+	if n := len(t.arr); n >= 4 && i > n && i-n <= maxGap && inArray >= n/3 {
+		// It grows at its end: make room for as much again.
+		return 1 << bits.Len(uint(i-1))
+	}
 	size := 0
-	for b, sum := 0, 0; b <= maxArrayBits && (1<<b)/2 < ints; b++ {
+	for b, sum := 0, 0; b <= maxArrayBits && (1<<b)/3 < ints; b++ {
 		sum += nums[b]
-		if sum > (1<<b)/2 {
+		if sum > (1<<b)/3 {
 			size = 1 << b
 		}
 	}
@@ -551,7 +620,7 @@ func (t *Table) setList(start int, list []Value) {
 	t.arr = append(t.arr[:start], list...)
 	if t.nodes != &noNodes {
 		for i := range t.arr {
-			if n := t.find(Int(i + 1)); n != nil {
+			if n := t.findInt(i + 1); n != nil {
 				n.v = Nil
 			}
 		}
