@@ -67,6 +67,8 @@ type notifier interface {
 	// mainPID says that another process is the master from now on. This one calls it when the next master is ready, before it
 	// lets its workers go and exits.
 	mainPID(pid int)
+	// alone is called, in the next master, when the one before it is gone.
+	alone()
 }
 
 // nobody is the notifier where there is no service manager.
@@ -78,6 +80,7 @@ func (nobody) reloading()                               {}
 func (nobody) keep(*generation)                         {}
 func (nobody) leave(*generation)                        {}
 func (nobody) mainPID(int)                              {}
+func (nobody) alone()                                   {}
 
 // process is a worker's process.
 type process interface {

@@ -14,7 +14,7 @@ import (
 )
 
 // The variables by which systemd and the master speak to each other; see sd_notify(3), sd_watchdog_enabled(3) and
-// sd_listen_fds(3). envStored is for the next master of an upgrade: who wrote it, and the names of the stored sockets.
+// sd_listen_fds(3). envStored is for the next master of an upgrade: the names of the stored sockets.
 const (
 	envNotify      = "NOTIFY_SOCKET"
 	envWatchdog    = "WATCHDOG_USEC"
@@ -34,7 +34,7 @@ type systemd struct {
 	addr     string
 	log      *logging.Log
 	interval time.Duration // between two signs of life, 0 for none
-	ppid     int           // the master before this one, while it is the main process of the service
+	waits    bool          // the master before this one is the main process as long as it lives
 	gone     bool          // the next master is the main process
 	failed   atomic.Bool   // the last message could not be sent; the signs of life have a goroutine of their own without a master
 
@@ -47,10 +47,10 @@ type systemd struct {
 	stored map[string]int // how many descriptors the service manager holds, by name
 }
 
-// newSystemd reads the environment and takes out of it what is meant for this process alone. NOTIFY_SOCKET and WATCHDOG_USEC
+// newSystemd is for a master that succeeds another one or is the first. It reads the environment and takes out of it what is meant for this process alone. NOTIFY_SOCKET and WATCHDOG_USEC
 // stay, for the next master of an upgrade.
-func newSystemd(log *logging.Log) *systemd {
-	s := &systemd{addr: os.Getenv(envNotify), log: log, stored: make(map[string]int)}
+func newSystemd(succeeds bool, log *logging.Log) *systemd {
+	s := &systemd{addr: os.Getenv(envNotify), log: log, waits: succeeds, stored: make(map[string]int)}
 	if s.addr != "" && s.addr[0] != '/' && s.addr[0] != '@' {
 		log.Logf(logging.Warn, 0, "%s \"%s\" is not supported, ignored", envNotify, s.addr)
 		s.addr = ""
@@ -87,7 +87,7 @@ func withoutManager(env []string) []string {
 }
 
 // silent says that systemd would not, or should not, listen to this process.
-func (s *systemd) silent() bool { return s.addr == "" || s.gone || s.ppid != 0 }
+func (s *systemd) silent() bool { return s.addr == "" || s.gone || s.waits }
 
 // send sends one message with descriptors, unless this is not the main process.
 func (s *systemd) send(text string, fds ...int) {
@@ -159,11 +159,7 @@ func monotonic() int64 {
 
 // begin is called before the first event. The signs of life pass through the master's loop: they end when it hangs.
 func (s *systemd) begin(after func(d time.Duration, f func()) (stop func())) {
-	if s.addr == "" {
-		return
-	}
-	s.awaitParent(func() { after(0, s.takeOver) })
-	if s.interval <= 0 {
+	if s.addr == "" || s.interval <= 0 {
 		return
 	}
 	var alive func()

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -87,56 +86,25 @@ func (s *systemd) forget(name string) {
 
 // bequeath leaves the names of what is stored to the next master of an upgrade: it must give up those that it does not use.
 func (s *systemd) bequeath() {
-	names := slices.Sorted(maps.Keys(s.stored))
-	os.Setenv(envStored, strings.Join(append([]string{strconv.Itoa(os.Getpid())}, names...), ":"))
+	os.Setenv(envStored, strings.Join(slices.Sorted(maps.Keys(s.stored)), ":"))
 }
 
-// inherit reads what the master before this one has left. As long as that one lives, it is the one whom systemd listens to.
+// inherit reads what the master before this one has left.
 func (s *systemd) inherit() {
 	v, ok := os.LookupEnv(envStored)
 	os.Unsetenv(envStored)
-	if !ok || s.addr == "" {
+	if !ok || v == "" {
 		return
 	}
-	names := strings.Split(v, ":")
-	if pid, err := strconv.Atoi(names[0]); err == nil && pid == os.Getppid() {
-		s.ppid = pid
-	}
-	for _, name := range names[1:] {
+	for name := range strings.SplitSeq(v, ":") {
 		// How many there are is not known; what is stored twice systemd keeps once.
 		s.stored[name] = 0
 	}
 }
 
-// awaitParent calls f, in another goroutine, when the master before this one is gone.
-func (s *systemd) awaitParent(f func()) {
-	if s.ppid == 0 {
-		return
-	}
-	fd, err := unix.PidfdOpen(s.ppid, 0)
-	if err != nil || os.Getppid() != s.ppid {
-		// It is gone already.
-		if err == nil {
-			unix.Close(fd)
-		}
-		f()
-		return
-	}
-	go func() {
-		defer unix.Close(fd)
-		for {
-			_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
-			if err != unix.EINTR {
-				break
-			}
-		}
-		f()
-	}()
-}
-
-// takeOver is called when the master before this one is gone: it has told systemd that this is the main process now.
-func (s *systemd) takeOver() {
-	s.ppid = 0
+// alone is called when the master before this one is gone: it has told systemd that this is the main process now.
+func (s *systemd) alone() {
+	s.waits = false
 	if s.serves != nil {
 		s.keep(s.serves)
 	}

@@ -108,7 +108,7 @@ func confFile(o *Options) string {
 
 func (s *system) serve(cycle *conf.Cycle) int {
 	s.alone = !cycle.CoreConf().MasterProcess.V
-	manager := newSystemd(s.initLog)
+	manager := newSystemd(s.flip != nil, s.initLog)
 	sockets := activate(s.initLog, s.inherited)
 	s.notify, s.inherited = manager, sockets
 	g, err := s.build(cycle, nil, s.initLog)

@@ -109,6 +109,7 @@ func (m *master) released() bool {
 func (m *master) predecessorGone() {
 	m.up.blocked = false
 	m.env.alone()
+	m.env.notify.alone()
 }
 
 // dumpDelay is how long a worker that hangs has for the dump of its stacks.

@@ -372,3 +372,52 @@ func TestForeignActivation(t *testing.T) {
 		t.Errorf("%q is not on standard error", text)
 	}
 }
+
+// TestUpgrade upgrades again and again: the main process is the right one each time, and nobody else is heard.
+func TestUpgrade(t *testing.T) {
+	s := newSite(t)
+	p := newPeer(t, s, s.path("notify"))
+	p.watchdog = 100 * time.Millisecond
+	a := freeAddrs(t, 2)
+	s.conf("0", a[0])
+	p.up()
+	l := startLoad(a[0])
+	for i := range 5 {
+		old := p.main()
+		body := strconv.Itoa(i + 1)
+		// Another address each time: the next master must give up what the one before it has stored.
+		listen := []string{a[0]}
+		if i%2 == 0 {
+			listen = append(listen, a[1])
+		}
+		s.conf(body, listen...)
+		p.signal(syscall.SIGUSR2)
+		until(t, "another process is the main one", func() bool { return p.main() != old })
+		p.await("active", fmt.Sprintf("generation %d, 2 workers", i+2))
+		until(t, "the store is that of the next master", func() bool { return len(p.names()) == len(listen) })
+		if pid := strings.TrimSpace(s.read("logs/nginx.pid")); pid != strconv.Itoa(p.main()) {
+			t.Errorf("MAINPID is %d, the pid file says %s", p.main(), pid)
+		}
+		if _, err := syscall.Wait4(old, nil, 0, nil); err != nil {
+			t.Errorf("wait4(%d): %v", old, err)
+		}
+		wantBody(t, a[0], body)
+	}
+	p.mu.Lock()
+	p.alive = 0
+	p.mu.Unlock()
+	until(t, "the last master shows signs of life", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.alive > 2
+	})
+	l.end(t, 0)
+	p.signal(syscall.SIGQUIT)
+	p.ended()
+	if len(p.refused) > 0 {
+		t.Errorf("messages of other processes: %q", p.refused)
+	}
+	if p.count("STOPPING=1") != 1 {
+		t.Errorf("the end was announced %d times", p.count("STOPPING=1"))
+	}
+}
