@@ -110,6 +110,9 @@ func (s *Server) StopAccepting() {
 	}
 	s.listeners = nil
 	s.loop.DropTimer(&s.paused)
+	for _, f := range s.onDraining {
+		f()
+	}
 	s.checkDrained()
 }
 

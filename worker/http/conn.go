@@ -22,6 +22,7 @@ const (
 	connHeader           // in the header of a request
 	connBusy             // a request's handlers have it
 	connLinger           // answered; what still comes is thrown away
+	connClosing          // its last request is being logged
 )
 
 // Conn is a client connection. While it waits for a request it has neither a

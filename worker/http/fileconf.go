@@ -30,7 +30,6 @@ type fileConf struct {
 	IfModifiedSince conf.Setting[sinceMode]
 	MaxRanges       conf.Setting[int]
 	MSIEPadding     conf.Setting[bool]
-	Return          *returnCode // in return.go
 }
 
 // fileModule has the directives of files and of error pages.
@@ -67,15 +66,11 @@ func init() {
 		{Name: "msie_padding", Ctx: loc, Args: conf.Flag, Level: conf.LocConf,
 			Set: conf.SetFlag(func(c *fileConf) *conf.Setting[bool] { return &c.MSIEPadding }),
 			Doc: "Pads error pages for MSIE and Chrome."},
-		{Name: "return", Ctx: conf.Server | conf.ServerIf | conf.Location | conf.LocationIf, Args: conf.Take12,
-			Level: conf.LocConf, Set: setReturn, Doc: "Answers with a status, a text or a redirect."},
 	}
 }
 
 func initFiles(cf *conf.Conf) error {
 	main := mainConfOf(cf)
-	main.AddHandler(ServerRewrite, returnHandler)
-	main.AddHandler(Rewrite, returnHandler)
 	main.AddHandler(Content, indexHandler)
 	main.AddHandler(Content, staticHandler)
 	main.AddHeaderFilter(notModifiedFilter)

@@ -103,10 +103,13 @@ func (r *Request) closeRequest(rc int) {
 	if rc > 0 && (r.HeadersOut.Status == 0 || r.BytesOut == 0) {
 		r.HeadersOut.Status = rc
 	}
-	if c.state == connBusy {
+	switch c.state {
+	case connBusy:
 		r.Server.writing--
-		c.state = connWait
+	case connHeader:
+		r.Server.reading--
 	}
+	c.state = connClosing // handlers of the log phase may wait
 	reset := c.timedout && r.Loc.ResetTimedoutConnection.V
 	if reset {
 		c.reset()

@@ -79,6 +79,7 @@ type LocConf struct {
 	Kind    LocationKind
 	Regex   *BoundRegex
 	Named   bool
+	If      bool // of an if block
 	// AutoRedirect, set by directives that pass requests on, has /x answered
 	// with a redirect to the location /x/.
 	AutoRedirect bool

@@ -15,7 +15,27 @@ import (
 
 // startNginx starts the nginx of the machine with the given servers, in which LISTEN stands for a port, and answers
 // with the ports' addresses. Tests that compare with it are skipped where there is none.
-func startNginx(t *testing.T, servers string) []string {
+func startNginx(t *testing.T, servers string) []string { return startNginxWith(t, "", servers) }
+
+// oracleModules are the modules of nginx that some tests compare with.
+const oracleModules = "/usr/lib/nginx/modules/"
+
+// loadModules is the text that loads them; without them the test is skipped.
+func loadModules(t *testing.T, names ...string) string {
+	t.Helper()
+	text := ""
+	for _, name := range names {
+		file := oracleModules + name + ".so"
+		if _, err := os.Stat(file); err != nil {
+			t.Skip("no " + file + " to compare with")
+		}
+		text += "load_module " + file + ";\n"
+	}
+	return text
+}
+
+// startNginxWith is startNginx with directives before all others.
+func startNginxWith(t *testing.T, head, servers string) []string {
 	t.Helper()
 	bin, err := exec.LookPath("nginx")
 	if err != nil {
@@ -32,7 +52,7 @@ func startNginx(t *testing.T, servers string) []string {
 		servers = strings.Replace(servers, "LISTEN", "listen "+l.Addr().String(), 1)
 		_ = l.Close()
 	}
-	text := fmt.Sprintf("daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log info;\n"+
+	text := head + fmt.Sprintf("daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log info;\n"+
 		"events {}\nhttp { access_log off; client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p;\n"+
 		"fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;\n%[2]s }\n",
 		dir, strings.ReplaceAll(servers, "DIR", dir))

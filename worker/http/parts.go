@@ -8,10 +8,15 @@ type requestParts struct {
 	pipelined bool   // the engine: the request was in the buffer before the last one was answered
 	text      []byte // memory for the text of a return directive
 	path      []byte // memory for the path of a file
+	values    []varValue
+	rewrite   rewriteState
 }
 
 func (p *requestParts) reset() {
 	p.captures.Reset()
+	clear(p.values)
+	p.values = p.values[:0]
+	p.rewrite.left, p.rewrite.right = p.rewrite.left[:0], p.rewrite.right[:0]
 	p.hasID = false
 	p.pipelined = false
 }

@@ -189,8 +189,8 @@ func (r *Request) uriChanged() bool {
 func (r *Request) ChangeURI(uri []byte) {
 	r.URI = uri
 	r.SetExten()
+	r.Internal = true
 	r.engine.changed = true
-	r.Quoted = true
 }
 
 // findConfig finds the location of the URI and applies what it says.
@@ -277,7 +277,6 @@ func (r *Request) InternalRedirect(uri, args []byte) int {
 		return Done
 	}
 	r.URI, r.Args, r.HasArgs = uri, args, len(args) > 0
-	r.Quoted = true
 	r.SetExten()
 	r.useLocation(r.Srv.Loc)
 	r.startOver(r.MainConf.serverRewrite)

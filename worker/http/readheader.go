@@ -41,6 +41,7 @@ func (s *Server) newRequest(c *Conn) *Request {
 	c.Requests++
 	s.requests++
 	r.Conn, r.Server, r.Main = c, s, r
+	r.vars = &r.parts.values
 	r.Start = s.loop.Now()
 	r.StartMsec = s.loop.NowMsec()
 	r.MainConf = s.main
@@ -68,11 +69,21 @@ func (s *Server) freeRequest(r *Request) {
 		Ctx:        r.Ctx,
 		HeadersIn:  HeadersIn{List: r.HeadersIn.List[:0]},
 		HeadersOut: HeadersOut{List: r.HeadersOut.List[:0]},
-		engine:     requestState{old: r.engine.old[:0], arena: r.engine.arena[:0]},
+		engine:     requestState{old: r.engine.old[:0], arena: reusable(r.engine.arena)},
 		parts:      r.parts,
 		cleanups:   r.cleanups[:0],
 	}
 	s.freeRequests = append(s.freeRequests, r)
+}
+
+// maxArena bounds the memory of its own that a request keeps for the next.
+const maxArena = 16 << 10
+
+func reusable(arena []byte) []byte {
+	if cap(arena) > maxArena {
+		return nil
+	}
+	return arena[:0]
 }
 
 func (r *Request) useServer(srv *SrvConf) {
@@ -88,9 +99,10 @@ func (r *Request) useLocation(lc *LocConf) {
 
 // view appends b to the request's own memory and returns the copy.
 func (r *Request) view(b []byte) []byte {
-	n := len(r.engine.arena)
-	r.engine.arena = append(r.engine.arena, b...)
-	return r.engine.arena[n:len(r.engine.arena):len(r.engine.arena)]
+	e := &r.Main.engine // a subrequest's values may be seen by its parent later
+	n := len(e.arena)
+	e.arena = append(e.arena, b...)
+	return e.arena[n:len(e.arena):len(e.arena)]
 }
 
 // readHeader parses what there is of the request's header, reading more when
@@ -299,6 +311,7 @@ func (r *Request) gotRequestLine() bool {
 		r.HasArgs = true
 		r.Args = buf[line.Args:line.URIEnd]
 	}
+	r.Quoted = line.Plus
 	if line.Simple() {
 		r.URI = buf[line.URI:line.PathEnd()]
 		if line.Exten > 0 && line.Exten <= line.PathEnd() {
@@ -321,13 +334,13 @@ func (r *Request) gotRequestLine() bool {
 }
 
 func (r *Request) normalize(raw []byte, emptyPath bool) bool {
-	r.Quoted = true
 	n := len(r.engine.arena)
 	u, ok := NormalizeURI(r.engine.arena, raw, emptyPath, r.Srv.MergeSlashes.V)
 	if !ok {
 		return false
 	}
 	r.URI = u.Path
+	r.Quoted = r.Quoted || u.HasQuoted
 	// Where the path has been appended in place this only counts it in.
 	r.engine.arena = append(r.engine.arena[:n], u.Path...)
 	r.HasArgs = u.Args >= 0

@@ -116,6 +116,7 @@ func (c *Captures) Exec(re *BoundRegex, s []byte) (bool, error) {
 		return false, err
 	}
 	if re.Groups == 0 {
+		c.Index = c.Index[:0] // $1 and on are void
 		return true, nil
 	}
 	c.Subject, c.Index = s, index
@@ -123,12 +124,17 @@ func (c *Captures) Exec(re *BoundRegex, s []byte) (bool, error) {
 		if slot < 0 {
 			continue
 		}
-		for len(c.named) <= slot {
-			c.named = append(c.named, nil)
-		}
-		c.named[slot], _ = c.Group(i + 1)
+		value, _ := c.Group(i + 1)
+		c.setNamed(slot, value)
 	}
 	return true, nil
+}
+
+func (c *Captures) setNamed(slot int, value []byte) {
+	for len(c.named) <= slot {
+		c.named = append(c.named, nil)
+	}
+	c.named[slot] = value
 }
 
 // Group is the text of a group; false if it took no part in the match.

@@ -177,7 +177,7 @@ type Request struct {
 	KeepAlive  bool
 	Chunked    bool // the response is chunked
 	Plain      bool // HTTP/0.9: no header at all
-	Quoted     bool // URI was percent-encoded or otherwise differs from what was sent
+	Quoted     bool // the URI that was sent had percent-encoding or a plus in its path
 
 	Conn     *Conn
 	Main     *Request // itself unless it is a subrequest
@@ -198,6 +198,7 @@ type Request struct {
 	HeaderLen int64     // of the response
 	ErrStatus int       // status that an error page stands for, 0 if none
 
+	vars   *[]varValue // of the variables that have a place; subrequests may share them
 	engine requestState
 	body   requestBody
 	out    output

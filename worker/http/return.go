@@ -7,17 +7,17 @@ import (
 	"perilune/conf"
 )
 
-// returnCode is a return directive.
-type returnCode struct {
+// returnStep is a return directive.
+type returnStep struct {
 	status   int
 	text     *Script // nil: only the status
 	constant []byte  // the text if it has no variables, not nil
 }
 
-// setReturn handles return. As in nginx the first of a block wins.
+// setReturn handles return.
 func setReturn(cf *conf.Conf, c any) error {
-	fc := c.(*fileConf)
-	ret := &returnCode{}
+	t := c.(*rewriteConf).target()
+	ret := &returnStep{}
 	var text string
 	n, err := strconv.ParseUint(cf.Args[1], 10, 31)
 	switch {
@@ -42,9 +42,7 @@ func setReturn(cf *conf.Conf, c any) error {
 	if !HasVariables(text) {
 		ret.constant = []byte(text)
 	}
-	if fc.Return == nil {
-		fc.Return = ret
-	}
+	t.steps = append(t.steps, ret)
 	return nil
 }
 
@@ -52,12 +50,12 @@ func isRedirectTarget(s string) bool {
 	return strings.HasPrefix(s, "http://") || strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "$scheme")
 }
 
-// returnHandler works in the rewrite phases.
-func returnHandler(r *Request) int {
-	ret := fileConfOf(r).Return
-	if ret == nil {
-		return Declined
-	}
+func (ret *returnStep) run(r *Request, e *rewriteState, _ int) int {
+	e.status = ret.answer(r)
+	return rewriteEnd
+}
+
+func (ret *returnStep) answer(r *Request) int {
 	if ret.text == nil {
 		return ret.status
 	}

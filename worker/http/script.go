@@ -72,7 +72,10 @@ func (s *Script) Constant() (string, bool) {
 func (s *Script) Text() string { return s.text }
 
 // AppendTo appends the script's value; variables without one count as empty.
-func (s *Script) AppendTo(r *Request, dst []byte) []byte {
+func (s *Script) AppendTo(r *Request, dst []byte) []byte { return s.appendQuoted(r, dst, false) }
+
+// appendQuoted is AppendTo in which, with quote, captured groups are escaped if the URI was.
+func (s *Script) appendQuoted(r *Request, dst []byte, quote bool) []byte {
 	for i := range s.parts {
 		p := &s.parts[i]
 		switch {
@@ -80,7 +83,11 @@ func (s *Script) AppendTo(r *Request, dst []byte) []byte {
 			dst, _ = p.ref.get(r, dst, p.ref.rest)
 		case p.group != 0:
 			v, _ := r.parts.captures.Group(p.group)
-			dst = append(dst, v...)
+			if quote && r.Quoted {
+				dst = appendEscapedArgs(dst, v)
+			} else {
+				dst = append(dst, v...)
+			}
 		default:
 			dst = append(dst, p.text...)
 		}

@@ -71,7 +71,9 @@ type Server struct {
 
 	tempNumber uint64 // of the last temporary file
 
-	onDrained func()
+	onDrained  func()
+	onDraining []func()
+	held       int
 
 	freeConns    []*Conn
 	freeRequests []*Request
@@ -197,8 +199,22 @@ func (s *Server) OnDrained(f func()) {
 	s.checkDrained()
 }
 
+// OnDraining adds a function to call, with the baton, when StopAccepting has been
+// called.
+func (s *Server) OnDraining(f func()) { s.onDraining = append(s.onDraining, f) }
+
+// Hold keeps the server from being drained until Unhold has been called as often:
+// for work that is not a client's, such as timers.
+func (s *Server) Hold() { s.held++ }
+
+// Unhold takes one Hold back.
+func (s *Server) Unhold() {
+	s.held--
+	s.checkDrained()
+}
+
 func (s *Server) checkDrained() {
-	if s.draining && s.active == 0 && s.onDrained != nil {
+	if s.draining && s.active == 0 && s.held == 0 && s.onDrained != nil {
 		f := s.onDrained
 		s.onDrained = nil
 		s.loop.Defer(f)

@@ -15,7 +15,9 @@ type Variables struct {
 	refs     map[string]*VarRef
 	order    []*VarRef
 	captures map[string]int // named groups of regular expressions: slots in Captures
-	scratch  []byte         // holds the last value that Request.Variable returned
+	places   int            // variables that have a place in Request.vars
+	settings []*varSetting
+	scratch  []byte // holds the last value that Request.Variable returned
 }
 
 // variablesModule owns the table.
@@ -72,6 +74,7 @@ func AddVariable(cf *conf.Conf, x Variable) error {
 
 // Ref notes the use of a variable by the configuration; its Append can be called when the configuration is complete.
 func (v *Variables) Ref(name string) *VarRef {
+	name = strings.ToLower(name)
 	ref := v.refs[name]
 	if ref == nil {
 		ref = &VarRef{Name: name}
@@ -91,6 +94,9 @@ func (v *Variables) resolve() error {
 			return conf.PlainErrorf("unknown \"%s\" variable", ref.Name)
 		}
 		ref.get, ref.rest = x.Get, rest
+	}
+	for _, s := range v.settings {
+		s.set = v.byName[s.name].Set
 	}
 	return nil
 }
@@ -146,6 +152,8 @@ func (v *Variables) captureSlot(name string) (int, error) {
 			return dst, false
 		}
 		return append(dst, named[slot]...), true
+	}, Set: func(r *Request, value []byte) {
+		r.parts.captures.setNamed(slot, r.view(value))
 	}})
 	return slot, nil
 }

@@ -67,7 +67,7 @@ func argsOf(r *Request) []byte { return r.Args }
 func schemeOf(*Request) string { return "http" }
 
 func setArgs(r *Request, value []byte) {
-	r.Args = append([]byte(nil), value...)
+	r.Args = r.view(value)
 	r.HasArgs = len(r.Args) > 0
 }
 

@@ -1,0 +1,23 @@
+package http
+
+// escapeArgs are the bytes that nginx escapes in the arguments of a URI.
+var escapeArgs = func() (t [256]bool) {
+	for i := range t {
+		t[i] = i <= 0x20 || i >= 0x7f
+	}
+	for _, c := range []byte("\"#%&+;<>?\\^`{|}") {
+		t[c] = true
+	}
+	return t
+}()
+
+func appendEscapedArgs(dst, text []byte) []byte {
+	for _, c := range text {
+		if escapeArgs[c] {
+			dst = append(dst, '%', upperHex[c>>4], upperHex[c&15])
+			continue
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
