@@ -45,6 +45,7 @@ func testMain(m *testing.M) int {
 type site struct {
 	t    *testing.T
 	dir  string
+	bin  string // what is run
 	addr string
 	cmd  *exec.Cmd
 	err  bytes.Buffer
@@ -58,7 +59,7 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, dir: dir, addr: freeAddr(t)}
+	s := &site{t: t, dir: dir, bin: binary, addr: freeAddr(t)}
 	t.Cleanup(func() {
 		s.kill()
 		os.RemoveAll(dir)
@@ -119,7 +120,7 @@ http {
 func (s *site) run(args ...string) (code int, stderr string) {
 	s.t.Helper()
 	var out bytes.Buffer
-	cmd := exec.Command(binary, append([]string{"-p", s.dir}, args...)...)
+	cmd := exec.Command(s.bin, append([]string{"-p", s.dir}, args...)...)
 	cmd.Stderr = &out
 	err := cmd.Run()
 	if err != nil && cmd.ProcessState == nil {
@@ -147,7 +148,7 @@ func (s *site) start(args ...string) {
 
 func (s *site) spawn(args ...string) {
 	s.t.Helper()
-	s.cmd = exec.Command(binary, append([]string{"-p", s.dir, "-g", "daemon off;"}, args...)...)
+	s.cmd = exec.Command(s.bin, append([]string{"-p", s.dir, "-g", "daemon off;"}, args...)...)
 	s.cmd.Stderr = &s.err
 	s.done = make(chan struct{})
 	if err := s.cmd.Start(); err != nil {
@@ -165,6 +166,9 @@ func (s *site) kill() {
 		for _, w := range children(pid) {
 			_ = syscall.Kill(w, syscall.SIGKILL)
 		}
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	for _, pid := range s.processes() {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	if s.cmd != nil {

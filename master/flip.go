@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -180,6 +181,10 @@ func (f *flip) start(names []string, fds []int, state heritage) (successor, erro
 	given := make(chan error, 1)
 	go func() { given <- f.h.Give(names, fds, string(text), time.Now().Add(f.timeout)) }()
 	err = f.upg.Upgrade()
+	if err != nil {
+		// Tableflip leaves the child's ends of its pipes to the collector, which may have little to do here.
+		runtime.GC()
+	}
 	f.h.Interrupt()
 	gaveErr := <-given
 	var last answer

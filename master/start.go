@@ -65,6 +65,9 @@ func Start(o *Options) int {
 		s.report, s.daemonized = child.ok, true
 	}
 	succeeds := isSuccessor()
+	if f := log.File(); succeeds && f != nil {
+		log.SetConsole(!sameFile(f.Path(), "/proc/self/fd/2"))
+	}
 	// What there is to say about the configuration the first process has said.
 	parseLog := log
 	if child != nil {

@@ -111,6 +111,9 @@ func (m *master) becomeCurrent(g *generation) bool {
 		return true
 	}
 	if err := m.env.begun(g); err != nil {
+		if m.up.inherits {
+			m.env.refuse(err.Error())
+		}
 		m.fail(1)
 		return false
 	}

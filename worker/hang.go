@@ -53,20 +53,45 @@ func (p *process) watchAlone() {
 	var turned atomic.Int64 // when the loop last took what was posted
 	start := time.Now()
 	hang, shutdown := p.cycle.CoreConf().HangTimeout.V, p.cycle.CoreConf().ShutdownTimeout.V
-	last := start
+	last, fair := start, start
+	stuck := false
+	turn := func() { turned.Store(int64(time.Since(start))) }
+	p.loop.Post(turn)
 	for now := range time.Tick(watchInterval) {
 		// What the whole process has missed is not the loop's fault.
 		if late := now.Sub(last) - 2*watchInterval; late > 0 {
-			turned.Add(int64(late))
+			fair = now
 		}
 		last = now
-		p.loop.Post(func() { turned.Store(int64(time.Since(start))) })
-		if hang > 0 && now.Sub(start)-time.Duration(turned.Load()) > hang {
+		if turned.Load() == 0 && !stuck {
+			stuck = true
+			p.leaveSockets()
+		}
+		p.loop.Post(turn)
+		seen := start.Add(time.Duration(turned.Load()))
+		if hang > 0 && min(now.Sub(seen), now.Sub(fair)) > hang {
 			p.dump()
 			p.die("it stands still and has no master")
 		}
 		if shutdown > 0 && now.Sub(start) > shutdown+killGrace {
 			p.die("it did not end within worker_shutdown_timeout and has no master")
+		}
+	}
+}
+
+// leaveSockets lets go of the listen sockets under a loop that stands still, so that a new master finds the addresses free. The
+// numbers stay in use: the loop, should it go on, closes them.
+func (p *process) leaveSockets() {
+	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(null)
+	p.sockets.Lock()
+	defer p.sockets.Unlock()
+	for _, ls := range p.cycle.Listening {
+		for _, fd := range ls.FDs {
+			_ = unix.Dup3(null, fd, unix.O_CLOEXEC)
 		}
 	}
 }

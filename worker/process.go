@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -29,6 +30,7 @@ type process struct {
 	conn *ipc.Conn
 	beat loop.Timer
 
+	sockets sync.Mutex  // guards the listen sockets once there is no master
 	serving atomic.Bool // Lua's init code has ended; before that a stop must not wait for the loop
 	failed  bool
 }
@@ -191,6 +193,10 @@ func (p *process) listen() {
 	for {
 		m, fds, err := p.conn.Recv()
 		if err != nil {
+			if !p.serving.Load() {
+				p.log.Log(logging.Alert, 0, "the master process is gone, exiting")
+				os.Exit(0)
+			}
 			p.loop.Post(p.orphaned)
 			p.watchAlone()
 			return
@@ -232,6 +238,8 @@ func (p *process) drain() {
 
 // closeSockets closes this process' descriptors of the listen sockets, which are out of the loop now.
 func (p *process) closeSockets() {
+	p.sockets.Lock()
+	defer p.sockets.Unlock()
 	for _, ls := range p.cycle.Listening {
 		for _, fd := range ls.FDs {
 			unix.Close(fd)
