@@ -1,7 +1,6 @@
 package systemd
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -52,9 +51,13 @@ func boot(t *testing.T, s *site, files map[string]string) *host {
 		s.write("units/"+u, string(b))
 	}
 	cgroup := newCgroup(t)
-	var out bytes.Buffer
+	out, err := os.Create(s.path("systemd.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
 	cmd := exec.Command("sh", "systemd-in-namespaces.sh", cgroup, s.dir)
-	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Skipf("no systemd can be started here (%v); the peer of the other tests stands for it", err)
@@ -68,7 +71,7 @@ func boot(t *testing.T, s *site, files map[string]string) *host {
 		_ = cmd.Wait()
 		removeCgroup(t, cgroup)
 		if t.Failed() {
-			t.Logf("systemd says:\n%s", out.String())
+			t.Logf("systemd says:\n%s", s.read("systemd.log"))
 		}
 	})
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
@@ -81,7 +84,7 @@ func boot(t *testing.T, s *site, files map[string]string) *host {
 			}
 		}
 		if time.Now().After(end) || syscall.Kill(cmd.Process.Pid, 0) != nil {
-			t.Skipf("no systemd can be started here; the peer of the other tests stands for it\n%s", out.String())
+			t.Skipf("no systemd can be started here; the peer of the other tests stands for it\n%s", s.read("systemd.log"))
 		}
 	}
 }
@@ -186,9 +189,10 @@ func TestSystemd(t *testing.T) {
 	const sock = "/run/perilune/http.sock"
 	s.main = "error_log stderr info;\npid /run/perilune/perilune.pid;\nuser nobody nogroup;"
 	listen := []string{addrs[0], addrs[1] + " reuseport", "unix:" + sock}
+	s.main = strings.ReplaceAll(s.main, "/run/perilune", "/run/perilune-a")
+	s.confFile("conf/a.conf", "instance", "", addrs[3])
+	s.main = strings.ReplaceAll(s.main, "/run/perilune-a", "/run/perilune")
 	s.conf("one", listen...)
-	s.write("conf/a.conf", `error_log stderr info; pid /run/perilune-a/perilune.pid; events {}
-http { access_log off; server { listen `+addrs[3]+`; location / { return 200 "instance"; } } }`)
 	bin, err := os.ReadFile(binary)
 	if err != nil {
 		t.Fatal(err)
@@ -198,7 +202,9 @@ http { access_log off; server { listen `+addrs[3]+`; location / { return 200 "in
 		"etc/perilune/nginx.conf":            "include /run/site/conf/nginx.conf;\n",
 		"etc/perilune/a.conf":                "include /run/site/conf/a.conf;\n",
 		"units/perilune.service.d/test.conf": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nWatchdogSec=2\n",
-		"units/perilune.socket.d/test.conf":  "[Socket]\nListenStream=\nListenStream=" + addrs[2] + "\n",
+		// What is left of the workers lives on when the master dies: their requests end by themselves.
+		"units/perilune@.service.d/test.conf": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nKillMode=process\n",
+		"units/perilune.socket.d/test.conf":   "[Socket]\nListenStream=\nListenStream=" + addrs[2] + "\n",
 	})
 	clients := []string{addrs[0], addrs[1], h.unix(sock)}
 	const unit = "perilune.service"
@@ -326,7 +332,68 @@ http { access_log off; server { listen `+addrs[3]+`; location / { return 200 "in
 	})
 	step("instance", func() {
 		h.must("systemctl", "start", "perilune@a.service")
+		end := slow(t, addrs[3])
+		h.must("systemctl", "kill", "-s", "KILL", "--kill-whom=main", "perilune@a.service")
+		h.await("perilune@a.service", "NRestarts", "1")
 		wantBody(t, addrs[3], "instance")
+		if text, err := end(); text != "end" {
+			t.Errorf("the request of a worker that lost its master: %q, %v", text, err)
+		}
+		h.await("perilune@a.service", "ActiveState", "active")
 		h.must("systemctl", "stop", "perilune@a.service")
 	})
+	// Neither has it refused a message, nor has it touched the machine.
+	log := h.must("journalctl", "--no-pager", "-o", "short-monotonic", "_PID=1")
+	for _, text := range []string{"reception only permitted", "invalid", "Unknown", "Failed to", "systemd-sysctl", "systemd-tmpfiles", "systemd-remount-fs"} {
+		if strings.Contains(log, text) {
+			t.Errorf("systemd says %q:\n%s", text, log)
+		}
+	}
+}
+
+// TestUnits checks the units without starting anything.
+func TestUnits(t *testing.T) {
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	args := []string{"verify"}
+	for _, u := range unitFiles {
+		b, err := os.ReadFile(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.ReplaceAll(string(b), "/usr/sbin/perilune", binary)
+		name := filepath.Join(dir, strings.Replace(u, "@", "@a", 1))
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, name)
+	}
+	out, err := exec.Command("systemd-analyze", args...).CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+	out, err = exec.Command("systemd-analyze", "security", "--offline=true", "--threshold=30", filepath.Join(dir, "perilune.service")).CombinedOutput()
+	if err != nil {
+		t.Errorf("systemd-analyze security: %v\n%s", err, out)
+	}
+}
+
+// TestInstanceUnit: the two service units differ in their names only.
+func TestInstanceUnit(t *testing.T) {
+	directives := func(name string, r *strings.Replacer) string {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, text, _ := strings.Cut(string(b), "[Unit]")
+		return r.Replace(text)
+	}
+	one := directives("perilune.service", strings.NewReplacer())
+	other := directives("perilune@.service", strings.NewReplacer(
+		" (%i)", "", "/etc/perilune/%i.conf", "/etc/perilune/nginx.conf", "/%i", "", "-%i", ""))
+	if one != other {
+		t.Errorf("perilune@.service is otherwise than perilune.service:\n%s", other)
+	}
 }

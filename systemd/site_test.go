@@ -102,6 +102,11 @@ func (s *site) conf(body string, listen ...string) { s.confWith(body, "", listen
 
 func (s *site) confWith(body, http string, listen ...string) {
 	s.t.Helper()
+	s.confFile("conf/nginx.conf", body, http, listen...)
+}
+
+func (s *site) confFile(name, body, http string, listen ...string) {
+	s.t.Helper()
 	var b strings.Builder
 	b.WriteString(s.main + `
 worker_processes 2;
@@ -121,7 +126,7 @@ http {
     }
 }
 `)
-	s.write("conf/nginx.conf", b.String())
+	s.write(name, b.String())
 }
 
 // freeAddrs are addresses of the loopback that nobody listens on.
@@ -194,19 +199,17 @@ func slow(t *testing.T, addr string) (end func() (string, error)) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	fmt.Fprintf(c, "GET /slow HTTP/1.0\r\n\r\n")
-	r := bufio.NewReader(c)
-	for {
-		line, err := r.ReadString(' ')
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.HasSuffix(line, "begin ") {
-			break
-		}
+	fmt.Fprintf(c, "GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, len("begin "))
+	if _, err := io.ReadFull(resp.Body, b); err != nil {
+		t.Fatal(err)
 	}
 	return func() (string, error) {
-		b, err := io.ReadAll(r)
+		b, err := io.ReadAll(resp.Body)
 		return string(b), err
 	}
 }

@@ -28,6 +28,10 @@ mount -t cgroup2 none /sys/fs/cgroup
 cp -r /run/site/units/. /run/systemd/system/
 mount -t overlay -o lowerdir=/run/site/sbin:/usr/sbin none /usr/sbin
 mount -t overlay -o lowerdir=/run/site/etc:/etc none /etc
+# A service waits for sysinit.target, which would set the machine's sysctls, load modules and mount what is in fstab.
+for d in /lib/systemd/system-generators /lib/systemd/system/*.wants /etc/systemd/system/*.wants; do
+	[ ! -d "$d" ] || mount -t tmpfs tmpfs "$d"
+done
 printf '[Journal]\nStorage=volatile\nAudit=no\nReadKMsg=no\nForwardToWall=no\n' >/run/systemd/journald.conf.d/test.conf
 cat >/run/systemd/system/test.target <<'UNIT'
 [Unit]
@@ -35,4 +39,4 @@ DefaultDependencies=no
 Wants=systemd-journald.service
 UNIT
 exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=docker /lib/systemd/systemd \
-	--unit=test.target --log-target=console --log-level=info --show-status=no
+	--unit=test.target --log-target=journal --log-level=info --show-status=no
