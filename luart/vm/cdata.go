@@ -21,7 +21,11 @@ func (c *CData) String() string {
 	if !math.Signbit(c.Im) {
 		im = "+" + im
 	}
-	return FormatNumber(c.Re) + im + "i"
+	unit := "i"
+	if math.IsInf(c.Im, 0) || c.Im != c.Im {
+		unit = "I"
+	}
+	return FormatNumber(c.Re) + im + unit
 }
 
 // toInteger returns a number or boxed integer as 64 bits of kind; numbers are

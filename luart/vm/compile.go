@@ -60,7 +60,7 @@ func (m *VM) compileFunc(parent *compiler, f *functionExpr, source string) *prot
 		labels: map[*label]*target{},
 	}
 	if parent == nil {
-		c.p.line, c.p.lastLine = 0, 0
+		c.p.line = 0
 		c.chunk = shortSource(source)
 	} else {
 		c.chunk = parent.chunk

@@ -190,16 +190,25 @@ func (t *Thread) concatError(a, b Value, last int) {
 	t.failOperand("concatenate", a, last-1)
 }
 
-// callError raises the error for calling the value at stack index fi.
+// callError raises the error for calling the value at stack index fi. If that is
+// a metamethod, the message has no position, as in LuaJIT.
 func (t *Thread) callError(fi int, v Value) {
 	fr := &t.frames[t.ci]
 	reg := -1
+	meta := fr.kind == frCompare || fr.kind == frConcat
 	if fr.kind == frLua {
-		if _, i := fr.current(); instrOp(i) == opCall || instrOp(i) == opTailCall {
+		switch _, i := fr.current(); instrOp(i) {
+		case opCall, opTailCall:
 			if fi == fr.base+instrA(i) {
 				reg = fi - fr.base
 			}
+		case opTForCall:
+		default:
+			meta = true
 		}
+	}
+	if meta {
+		panic(&thrown{value: String("attempt to call a " + v.TypeName() + " value")})
 	}
 	t.failOperand("call", v, reg)
 }
@@ -217,9 +226,10 @@ var metaNames = map[opcode]string{
 }
 
 // callName returns how the function of frame ci was called: its name, and
-// "global", "local", "method", "field", "upvalue" or "metamethod".
+// "global", "local", "method", "field", "upvalue" or "metamethod". A function
+// that was called by a tail call has the name of the call that it replaced.
 func (t *Thread) callName(ci int) (name, what string) {
-	if ci < 1 || t.frames[ci].tail && t.frames[ci].kind == frLua {
+	if ci < 1 {
 		return "", ""
 	}
 	ci--

@@ -282,7 +282,10 @@ func (x *exec) throw(th *thrown) *thrown {
 	if c := t.catcher(); c != nil && !th.handled && th.abort == nil {
 		if c.kind == frXpcall {
 			th.handled = true
-			return x.startHandler(t.stack[c.base-1], th)
+			if th = x.startHandler(t.stack[c.base-1], th); th == nil {
+				return nil
+			}
+			return x.throw(th)
 		}
 		if th.traceback == "" && (c.host || c.kind == frBase && t.wrapped()) {
 			th.traceback = t.hostTrace()
@@ -346,7 +349,7 @@ func (x *exec) startHandler(h Value, th *thrown) *thrown {
 	fr.base, fr.fn = at, nil
 	if h.n != tagFunction {
 		// As LuaJIT: a handler that cannot be called fails itself.
-		return x.throw(&thrown{value: th.value, handled: true})
+		return &thrown{value: th.value, handled: true}
 	}
 	t.stack[at], t.stack[at+1] = h, th.value
 	return x.call(at, 1, at, -1)

@@ -89,6 +89,9 @@ func newLexer(src, chunkname string) *lexer {
 // shortSource returns how messages show a chunk name.
 func shortSource(name string) string {
 	const idSize = 60
+	if i := strings.IndexByte(name, 0); i >= 0 { // chunk names are C strings
+		name = name[:i]
+	}
 	switch {
 	case strings.HasPrefix(name, "="):
 		return name[1:min(len(name), idSize)]
@@ -122,7 +125,12 @@ func (l *lexer) failNear(msg, near string) {
 }
 
 // failTok raises a syntax error at the current token.
-func (l *lexer) failTok(msg string) { l.failNear(msg, l.tokenText()) }
+func (l *lexer) failTok(msg string) {
+	if l.tok == 0 { // a NUL, which LuaJIT takes for no token
+		l.fail(msg)
+	}
+	l.failNear(msg, l.tokenText())
+}
 
 func (l *lexer) tokenText() string {
 	switch l.tok {
@@ -541,8 +549,12 @@ func parseLiteral(s string) (Value, bool) {
 
 func parseInt64(s string, kind CKind) (Value, bool) {
 	base := 10
-	if strings.HasPrefix(s, "0x") {
+	switch {
+	case strings.HasPrefix(s, "0x"):
 		base, s = 16, s[2:]
+	case strings.HasPrefix(s, "0b"):
+		u, ok := parseBinary(s[2:])
+		return (&CData{Kind: kind, Bits: u}).Value(), ok
 	}
 	if s == "" {
 		return Nil, false

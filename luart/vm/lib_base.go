@@ -65,14 +65,13 @@ func (m *VM) openBase() {
 
 func baseAssert(t *Thread) int {
 	if t.CheckAny(1).falsy() {
-		if t.nargs < 2 {
-			panic(&thrown{value: String("assertion failed!")})
-		}
 		v := t.Arg(2)
-		if s, ok := v.ToStringCoerced(); ok {
+		if t.nargs < 2 {
+			v = String("assertion failed!")
+		} else if s, ok := v.ToStringCoerced(); ok {
 			v = String(s)
 		}
-		t.ErrorValue(v, 0)
+		t.ErrorValue(v, 1)
 	}
 	return t.nargs
 }

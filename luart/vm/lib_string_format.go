@@ -142,7 +142,7 @@ func (f *formatSpec) appendUint(dst []byte, u uint64) []byte {
 // appendDigits appends u after the sign at dst[from:], and pads.
 func (f *formatSpec) appendDigits(dst []byte, from int, u uint64, base int) []byte {
 	skip := len(dst) - from
-	if u != 0 || f.prec != 0 {
+	if u != 0 || f.prec != 0 || f.alt && base == 8 {
 		n := 1
 		for v := u / uint64(base); v != 0; v /= uint64(base) {
 			n++

@@ -411,20 +411,28 @@ func (t *Thread) forPrep(at int) bool {
 	return false
 }
 
-// tailCall calls in place of the running function.
+// tailCall calls in place of the running function, whose frame goes away
+// first: a Go function too sees the caller's caller at level 1, as in LuaJIT.
 func (x *exec) tailCall(fi, nargs int) *thrown {
 	t := x.t
-	fr := &t.frames[t.ci]
-	fv := t.stack[fi]
-	if fv.n != tagFunction || fv.fn().proto == nil {
-		return x.call(fi, nargs, fi, -1)
+	if fv := t.stack[fi]; fv.n != tagFunction {
+		mm := t.m.metamethod(fv, evCall)
+		if mm.n != tagFunction {
+			t.callError(fi, fv)
+		}
+		if fi+nargs+2 >= len(t.stack)-stackSlack {
+			t.growStack(fi + nargs + 2)
+		}
+		copy(t.stack[fi+1:fi+nargs+2], t.stack[fi:fi+nargs+1])
+		t.stack[fi] = mm
+		nargs++
 	}
-	t.closeUpvalues(fr.base)
-	to := fr.funcIndex()
+	fr := &t.frames[t.ci]
+	if t.openUp != nil {
+		t.closeUpvalues(fr.base)
+	}
+	to, ret, nres := fr.funcIndex(), fr.ret, fr.nres
 	copy(t.stack[to:], t.stack[fi:fi+nargs+1])
-	ret, nres := fr.ret, fr.nres
 	t.ci--
-	t.pushLua(fv.fn(), to, nargs, ret, nres)
-	t.frames[t.ci].tail = true
-	return nil
+	return x.call(to, nargs, ret, nres)
 }

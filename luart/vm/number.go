@@ -3,6 +3,7 @@ package vm
 import (
 	"math"
 	"strconv"
+	"strings"
 )
 
 // FormatNumber returns f as Lua's tostring does: "%.14g" in C.
@@ -84,6 +85,10 @@ func parseUnsigned(s string) (float64, bool) {
 	if len(s) > 2 && s[0] == '0' && s[1]|0x20 == 'x' {
 		return parseHex(s[2:])
 	}
+	if len(s) > 2 && s[0] == '0' && s[1]|0x20 == 'b' {
+		u, ok := parseBinary(s[2:])
+		return float64(u), ok
+	}
 	if len(s) <= 15 {
 		n := uint64(0)
 		for i := 0; ; i++ {
@@ -115,9 +120,37 @@ func parseUnsigned(s string) (float64, bool) {
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil {
 		ne, ok := err.(*strconv.NumError)
-		return f, ok && ne.Err == strconv.ErrRange
+		return f, ok && ne.Err == strconv.ErrRange && exponentFits(s)
 	}
 	return f, true
+}
+
+// maxExponent is where LuaJIT refuses an exponent.
+const maxExponent = 1 << 20
+
+// exponentFits reports whether the exponent of a decimal number is in range.
+func exponentFits(s string) bool {
+	i := strings.IndexAny(s, "eE")
+	if i < 0 {
+		return true
+	}
+	e, err := strconv.Atoi(s[i+1:])
+	return err == nil && -maxExponent < e && e < maxExponent
+}
+
+// parseBinary converts what follows 0b: up to 64 digits after leading zeros.
+func parseBinary(s string) (uint64, bool) {
+	if s == "" {
+		return 0, false
+	}
+	var u uint64
+	for i := range len(s) {
+		if s[i]&^1 != '0' || u >= 1<<63 {
+			return 0, false
+		}
+		u = u<<1 | uint64(s[i]&1)
+	}
+	return u, true
 }
 
 func lower(s string) string {
@@ -166,13 +199,10 @@ func parseHex(s string) (float64, bool) {
 	}
 	if i < len(s) && s[i]|0x20 == 'p' {
 		e, err := strconv.Atoi(s[i+1:])
-		if err != nil {
-			ne, ok := err.(*strconv.NumError)
-			if !ok || ne.Err != strconv.ErrRange {
-				return 0, false
-			}
+		if err != nil || e <= -maxExponent || e >= maxExponent {
+			return 0, false
 		}
-		exp += max(-100000, min(e, 100000))
+		exp += e
 		i = len(s)
 	}
 	if i != len(s) {

@@ -21,12 +21,22 @@ local function show(v, depth)
   end
   if t ~= "table" or (depth or 0) > 2 then return t end
   local parts = {}
-  for i = 1, math.min(#v, 8) do parts[i] = show(rawget(v, i), (depth or 0) + 1) end
+  for i = 1, 8 do
+    local e = rawget(v, i)
+    if e == nil then break end
+    parts[i] = show(e, (depth or 0) + 1)
+  end
   for _, k in ipairs { "x", "y", "z", "n" } do
     local f = rawget(v, k)
     if f ~= nil then parts[#parts + 1] = k .. "=" .. show(f, (depth or 0) + 1) end
   end
   return "{" .. table.concat(parts, ",") .. "}"
+end
+local function border(v)
+  if type(v) ~= "table" then return #v end
+  local n = 0
+  while rawget(v, n + 1) ~= nil do n = n + 1 end
+  return n
 end
 local function emit(...)
   local parts = {}
@@ -185,7 +195,7 @@ func (g *generator) statement() {
 		fmt.Fprintf(&g.b, "emit(%s)\n", g.list(1+g.r.IntN(2)))
 		return
 	}
-	switch g.r.IntN(22) {
+	switch g.r.IntN(32) {
 	case 0, 1, 2:
 		g.declare()
 	case 3:
@@ -239,15 +249,21 @@ func (g *generator) statement() {
 		} else if g.r.IntN(3) == 0 {
 			fmt.Fprintf(&g.b, "error(%s%s)\n", g.expr(anything, 1), g.pick("", ", 0", ", 2"))
 		}
-	default:
+	case 21, 22, 23:
 		fmt.Fprintf(&g.b, "emit(%s)\n", g.list(1+g.r.IntN(3)))
+	default:
+		g.more()
 	}
 }
 
 func (g *generator) numericFor() {
 	v := g.name()
-	fmt.Fprintf(&g.b, "for %s = %s, %s%s do tick()\n", v, g.pick("1", "3", "-1", "0.5", "#g2"), g.pick("3", "5", "1", "-2"),
-		g.pick("", "", ", 1", ", 2", ", -1", ", 0.25"))
+	from, to, step := g.pick("1", "3", "-1", "0.5", "#g2", "2^53-1", `"1"`), g.pick("3", "5", "1", "-2", "2^53", "1/0", "3.5"),
+		g.pick("", "", ", 1", ", 2", ", -1", ", 0.25")
+	if g.dialect.LuaJIT && g.r.IntN(3) == 0 { // PUC Lua steps back first and so rounds
+		from, step = g.pick("-0.3", "0.7", "1"), g.pick(", 0.1", ", -1/0", `, "2"`, ", 1e100")
+	}
+	fmt.Fprintf(&g.b, "for %s = %s, %s%s do tick()\n", v, from, to, step)
 	g.loopBody(variable{v, number})
 	g.b.WriteString("end\n")
 }
@@ -318,7 +334,8 @@ func (g *generator) field() string { return g.pick("x", "y", "z", "n") }
 func (g *generator) callee() string {
 	switch g.r.IntN(6) {
 	case 0:
-		return g.pick("tostring", "type", "select", "rawget", "tonumber", "unpack", "next", "pcall", "error", "math.floor", "string.rep", "setmetatable")
+		return g.pick("tostring", "type", "select", "rawget", "tonumber", "pcall", "error", "math.fmod", "string.rep",
+			"setmetatable", "xpcall", "assert", "rawequal", "getmetatable", "ipairs", "border", "string.byte")
 	case 1:
 		return "(function(...) tick() return " + g.list(1+g.r.IntN(2)) + " end)"
 	case 2:
@@ -372,7 +389,10 @@ func (g *generator) expr(k kind, depth int) string {
 	case number:
 		switch g.r.IntN(6) {
 		case 0:
-			return g.pick("- ", "#") + e(kind(1+g.r.IntN(3)))
+			if g.r.IntN(2) == 0 {
+				return "border(" + e(kind(1+g.r.IntN(3))) + ")"
+			}
+			return "- " + e(kind(1+g.r.IntN(3)))
 		case 1:
 			return "select('#', " + e(anything) + ", " + g.local(anything) + ")"
 		}
@@ -416,6 +436,9 @@ func (g *generator) stringCall(e func() string) string {
 	case 5:
 		return `string.format(` + g.pick(`"%d"`, `"%5.1f"`, `"%g"`, `"%x"`, `"%05d"`, `"%+d"`, `"%e"`) + ", " + g.pick("1", "255", "7", "12345") + ")"
 	case 6:
+		if !g.dialect.LuaJIT { // PUC Lua has negative numbers of other bases wrap
+			return "tonumber(" + s + ")"
+		}
 		return "tonumber(" + s + g.pick("", ", 10", ", 16", ", 36") + ")"
 	default:
 		return "table.concat({" + s + ", " + s + "}, " + g.pick(`","`, `""`) + ")"
