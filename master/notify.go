@@ -164,7 +164,7 @@ func (s *systemd) begin(after func(d time.Duration, f func()) (stop func())) {
 	}
 	var alive func()
 	alive = func() {
-		s.send("WATCHDOG=1")
+		s.alive()
 		if !s.gone {
 			after(s.interval, alive)
 		}
@@ -172,9 +172,16 @@ func (s *systemd) begin(after func(d time.Duration, f func()) (stop func())) {
 	alive()
 }
 
+func (s *systemd) alive() {
+	if s.interval > 0 {
+		s.send("WATCHDOG=1")
+	}
+}
+
 // mainPID makes another process the one that systemd supervises and listens to. It is believed, with NotifyAccess=main, only
-// from the process that is that one until now.
+// from the process that is that one until now. The watchdog of the service runs on meanwhile.
 func (s *systemd) mainPID(pid int) {
+	s.alive()
 	s.send("MAINPID=" + strconv.Itoa(pid))
 	s.barrier()
 	s.gone = true

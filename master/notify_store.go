@@ -105,6 +105,7 @@ func (s *systemd) inherit() {
 // alone is called when the master before this one is gone: it has told systemd that this is the main process now.
 func (s *systemd) alone() {
 	s.waits = false
+	s.alive()
 	if s.serves != nil {
 		s.keep(s.serves)
 	}
