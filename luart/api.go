@@ -13,6 +13,7 @@ type Function struct {
 	Args   string // "(...)", for the manual
 	Doc    string // one line, for the manual
 	Phases Phase  // where it may be called
+	extra  Phase  // where it may be called besides, unless lua_strict_phases is on
 	fn     func(t *vm.Thread, c *Ctx) int
 	// noRequest is the error's text in a phase without a request; fake says that it
 	// is the same, vague one in all others as well.
@@ -41,7 +42,7 @@ func Functions() []Function {
 // apiTables are the parts of the API; each lives in a file of its own.
 var apiTables = []func() []Function{
 	outputAPI, controlAPI, logAPI, headerAPI, requestAPI, argsAPI, bodyAPI,
-	timeAPI, stringAPI, workerAPI,
+	timeAPI, stringAPI, workerAPI, threadAPI, timerAPI,
 }
 
 // context returns the context of the code that runs on t.
@@ -50,16 +51,18 @@ func context(t *vm.Thread) *Ctx {
 	return c
 }
 
+func (c *Ctx) strict() bool { return c.settings != nil && c.settings.StrictPhases }
+
 // wrap makes the function that the VM calls of a function of the API.
 func (f *Function) wrap() vm.GoFunction {
 	fn, phases := f.fn, f.Phases
 	if phases == phasesAny {
 		return func(t *vm.Thread) int { return fn(t, context(t)) }
 	}
-	noRequest, fake := f.noRequest, f.fake
+	noRequest, fake, extra := f.noRequest, f.fake, f.extra
 	return func(t *vm.Thread) int {
 		c := context(t)
-		if c != nil && c.phase&phases != 0 {
+		if c != nil && (c.phase&phases != 0 || c.phase&extra != 0 && !c.strict()) {
 			return fn(t, c)
 		}
 		return wrongPhase(t, c, noRequest, fake)
@@ -100,6 +103,7 @@ func (rt *Runtime) openAPI() {
 	rt.openMagic(ngx)
 	rt.openHeader(ngx)
 	rt.openVar(ngx)
+	rt.openArg(ngx)
 
 	g := m.Globals()
 	g.SetStr("ngx", ngx.Value())

@@ -21,8 +21,11 @@ func noArgs(t *vm.Thread) {
 
 func reqReadBody(t *vm.Thread, c *Ctx) int {
 	noArgs(t)
+	phase := c.phase
 	rc := c.req.ReadBody()
-	c.rt.resumed()
+	if !c.waited(t, phase) {
+		return t.Abort(errKilled)
+	}
 	if rc != OK {
 		c.exitCode, c.exited = rc, true
 		return t.Abort(errExit)

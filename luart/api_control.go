@@ -23,7 +23,7 @@ func controlAPI() []Function {
 			Doc: "goes on with another location, as an internal redirect"},
 		{Name: "ngx.on_abort", Args: "(callback)", Phases: phasesResponse, fn: ngxOnAbort,
 			Doc: "is refused: lua_check_client_abort cannot be switched on yet"},
-		{Name: "ngx.sleep", Args: "(seconds)", Phases: phasesYieldable, fn: ngxSleep, noRequest: errNoRequest,
+		{Name: "ngx.sleep", Args: "(seconds)", Phases: phasesYieldable, extra: phasesWaiting, fn: ngxSleep, noRequest: errNoRequest,
 			Doc: "lets the request wait while others go on"},
 		{Name: "ngx.get_phase", Args: "()", Phases: phasesAny, fn: ngxGetPhase, Doc: "returns the name of the current phase"},
 	}
@@ -38,7 +38,7 @@ func ngxExit(t *vm.Thread, c *Ctx) int {
 	if status == Again || status == Done {
 		return raise(t, "bad argument to 'ngx.exit': does not accept NGX_AGAIN or NGX_DONE")
 	}
-	if c.sent() && status >= statusSpecial && status != statusRequestTimeout &&
+	if c.req != nil && c.sent() && status >= statusSpecial && status != statusRequestTimeout &&
 		status != statusClientClosed && status != statusClose {
 		if st := c.req.Status(); status != st {
 			logText(c.req, LevelError, fmt.Sprintf("attempt to set status %d via ngx.exit after sending out the response status %d", status, st))
@@ -151,13 +151,15 @@ func ngxSleep(t *vm.Thread, c *Ctx) int {
 	if ms < 0 {
 		return raise(t, "invalid sleep duration \"%d\"", ms)
 	}
-	err := c.rt.cfg.Loop.Sleep(time.Duration(ms) * time.Millisecond)
-	c.rt.resumed()
-	if err != nil {
-		c.exitCode, c.exited = Error, true
-		return t.Abort(errExit)
+	// A sleep of 0 still lets everything else run that is ready.
+	switch err := c.park(t, max(1, time.Duration(ms)*time.Millisecond)); err {
+	case ErrTimeout:
+		return 0
+	case errKilled:
+		return t.Abort(errKilled)
 	}
-	return 0
+	c.exitCode, c.exited = Error, true
+	return t.Abort(errExit)
 }
 
 func ngxGetPhase(t *vm.Thread, c *Ctx) int {

@@ -25,8 +25,15 @@ func (c *Ctx) logger(rt *Runtime) Logger {
 	if c != nil && c.req != nil {
 		return c.req
 	}
-	if c != nil && c.phase == PhaseInitWorker {
-		return rt.initWorkerLog
+	if c != nil {
+		switch {
+		case c.log != nil:
+			return c.log
+		case c.phase == PhaseInitWorker:
+			return rt.initWorkerLog
+		case c.phase == PhaseExitWorker:
+			return rt.exitWorkerLog
+		}
 	}
 	return rt.cfg.Log
 }

@@ -205,8 +205,11 @@ func ngxFlush(t *vm.Thread, c *Ctx) int {
 	case !c.sent(), !c.seenBody && !wait:
 		return fail(t, "nothing to flush")
 	}
+	phase := c.phase
 	err := c.req.Flush(wait)
-	c.rt.resumed()
+	if !c.waited(t, phase) {
+		return t.Abort(errKilled)
+	}
 	switch {
 	case err == nil:
 		return succeed(t)

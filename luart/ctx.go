@@ -12,6 +12,7 @@ type Settings struct {
 	UseDefaultType       bool          // lua_use_default_type
 	TransformUnderscores bool          // lua_transform_underscores_in_response_headers
 	CheckClientAbort     bool          // lua_check_client_abort
+	StrictPhases         bool          // lua_strict_phases
 	CPULimit             time.Duration // lua_cpu_limit, 0 for none
 }
 
@@ -25,6 +26,7 @@ type Ctx struct {
 
 	eof            bool // the last buffer was sent
 	headerSent     bool // by this package, though the engine may have it still
+	failed         bool // the header could not be sent
 	headerOnly     bool
 	headersSet     bool // ngx.header was written to
 	mimeSet        bool // and the content type with it
@@ -37,6 +39,17 @@ type Ctx struct {
 	execArgs       string
 	out            []byte    // what buffering has kept back
 	table          *vm.Table // ngx.ctx
+
+	entry   thread    // runs the phase's code
+	threads []*thread // of ngx.thread.spawn, all that are not dead
+	ending  bool      // the request's code is being ended
+	endErr  error     // and why
+	joiner  Waiter    // waits for the threads to end
+
+	chunk        *Chunk // of a body filter that runs
+	filteredLast bool   // a body filter has seen the end
+	setArg       []string
+	log          Logger // of code without a request
 }
 
 // Init ties the context to a request.
@@ -88,7 +101,10 @@ func (c *Ctx) sent() bool { return c.headerSent || c.req.HeaderSent() }
 
 // sendHeader sends the header unless it was sent, or is kept back.
 func (c *Ctx) sendHeader() int {
-	if c.sent() {
+	switch {
+	case c.failed:
+		return Error
+	case c.sent():
 		return OK
 	}
 	if c.req.Status() == 0 {
@@ -105,7 +121,7 @@ func (c *Ctx) sendHeader() int {
 		return OK
 	}
 	rc := c.req.SendHeader()
-	c.headerSent = true
+	c.headerSent, c.failed = true, rc == Error
 	return rc
 }
 
@@ -184,6 +200,6 @@ func (c *Ctx) sendHTTP10Header() int {
 		c.req.SetContentLength(int64(len(c.out)))
 	}
 	rc := c.req.SendHeader()
-	c.headerSent = true
+	c.headerSent, c.failed = true, rc == Error
 	return rc
 }

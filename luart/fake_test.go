@@ -12,13 +12,28 @@ type fakeLoop struct {
 	slept []time.Duration
 }
 
-func (l *fakeLoop) Now() time.Time { return l.now }
-func (l *fakeLoop) UpdateTime()    { l.now = l.now.Add(time.Millisecond) }
-func (l *fakeLoop) Sleep(d time.Duration) error {
-	l.slept = append(l.slept, d)
-	l.now = l.now.Add(d)
-	return nil
+func (l *fakeLoop) Now() time.Time    { return l.now }
+func (l *fakeLoop) UpdateTime()       { l.now = l.now.Add(time.Millisecond) }
+func (l *fakeLoop) Go(f func())       { f() }
+func (l *fakeLoop) NewWaiter() Waiter { return fakeWaiter{l} }
+func (l *fakeLoop) NewTimer(f func()) Timer {
+	return fakeTimer{}
 }
+
+// fakeWaiter is a waiter whose time is up at once.
+type fakeWaiter struct{ l *fakeLoop }
+
+func (w fakeWaiter) Park(d time.Duration) error {
+	w.l.slept = append(w.l.slept, d)
+	w.l.now = w.l.now.Add(d)
+	return ErrTimeout
+}
+func (fakeWaiter) Wake(error) bool { return false }
+
+type fakeTimer struct{}
+
+func (fakeTimer) Set(time.Duration) {}
+func (fakeTimer) Stop()             {}
 
 type fakeWorker struct{}
 
@@ -82,6 +97,7 @@ func (r *fakeRequest) Internal() bool       { return r.internal }
 func (r *fakeRequest) Subrequest() bool     { return false }
 func (r *fakeRequest) StartTime() time.Time { return time.Unix(1000, 250e6) }
 func (r *fakeRequest) KeepAlive() bool      { return true }
+func (r *fakeRequest) Origin() string       { return ", client: c, server: s" }
 func (r *fakeRequest) AppendRawHeader(dst []byte, without bool) []byte {
 	if !without {
 		dst = append(dst, "GET /x HTTP/1.1\r\n"...)

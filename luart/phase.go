@@ -28,7 +28,11 @@ const (
 	phasesResponse  = PhaseServerRewrite | PhaseRewrite | PhaseAccess | PhasePrecontent | PhaseContent
 	phasesYieldable = phasesResponse | PhaseTimer
 	phasesRequest   = phasesResponse | PhaseSet | PhaseHeaderFilter | PhaseBodyFilter | PhaseLog | PhaseBalancer
-	phasesAny       = phasesRequest | PhaseTimer | PhaseInit | PhaseInitWorker | PhaseExitWorker
+	// phasesWaiting are those where perilune can wait though ngx_lua cannot.
+	phasesWaiting = PhaseSet | PhaseHeaderFilter | PhaseBodyFilter | PhaseLog | PhaseInitWorker
+	// phasesThreads are those of them whose code may have light threads.
+	phasesThreads = phasesWaiting &^ (PhaseHeaderFilter | PhaseBodyFilter)
+	phasesAny     = phasesRequest | PhaseTimer | PhaseInit | PhaseInitWorker | PhaseExitWorker
 )
 
 type phaseName struct {

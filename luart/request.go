@@ -56,9 +56,25 @@ type Logger interface {
 type Loop interface {
 	Now() time.Time // cached once a turn
 	UpdateTime()
-	// Sleep parks the goroutine; the baton goes to another one. An error says that the
-	// worker stops.
-	Sleep(d time.Duration) error
+	// Go runs f with the baton as a task of its own, later in this turn.
+	Go(f func())
+	NewWaiter() Waiter
+	NewTimer(f func()) Timer
+}
+
+// Waiter is what a goroutine parks on; the baton goes to another one meanwhile.
+type Waiter interface {
+	// Park waits for Wake, or for the timeout (0 is none), whose error is ErrTimeout.
+	Park(timeout time.Duration) error
+	// Wake lets the goroutine that is parked go on, with err as Park's result. It
+	// reports whether there was one.
+	Wake(err error) bool
+}
+
+// Timer calls its function once, with the baton, when the time has come.
+type Timer interface {
+	Set(d time.Duration)
+	Stop()
 }
 
 // Request is what the ngx API needs of a request and its response.
@@ -79,6 +95,9 @@ type Request interface {
 	Subrequest() bool
 	StartTime() time.Time
 	KeepAlive() bool
+	// Origin is what messages of timers that the request starts have at their end:
+	// ", client: …, server: …".
+	Origin() string
 	// AppendRawHeader appends the request's header as it was received.
 	AppendRawHeader(dst []byte, withoutRequestLine bool) []byte
 

@@ -29,6 +29,9 @@ type Config struct {
 	PackageCPath string // lua_package_cpath
 	NginxVersion int    // 1027004
 	Configure    string // the configure arguments of -V
+	// Settings are those of code outside of requests.
+	Settings *Settings
+	Timers   TimerLimits
 }
 
 // Runtime is the Lua of a worker: its virtual machine with the ngx API, the
@@ -47,7 +50,9 @@ type Runtime struct {
 	unescaped   []byte
 
 	initWorkerLog Logger
+	exitWorkerLog Logger
 	cpu           cpuLimit
+	timers        timers
 }
 
 // maxThreads is how many threads are kept for further requests.
@@ -64,6 +69,7 @@ func New(cfg Config) *Runtime {
 		dashedNames: make(map[string]string),
 	}
 	rt.initWorkerLog = contextLogger{cfg.Log, ", context: init_worker_by_lua*"}
+	rt.exitWorkerLog = contextLogger{cfg.Log, ", context: exit_worker_by_lua*"}
 	for id, name := range methodNames {
 		rt.methods[id] = vm.String(name)
 	}
@@ -75,6 +81,7 @@ func New(cfg Config) *Runtime {
 	rt.openAPI()
 	rt.openRespModule()
 	rt.openCoroutine()
+	rt.openSemaphore()
 	rt.guardGlobals()
 	return rt
 }
@@ -89,6 +96,19 @@ func (rt *Runtime) openCoroutine() {
 		return
 	}
 	plain := lib.GetStr("running")
+	status := lib.GetStr("status")
+	lib.SetStr("status", rt.vm.NewFunction("status", func(t *vm.Thread) int {
+		if c := context(t); c != nil && len(c.threads) > 0 {
+			if co, ok := t.Arg(1).AsThread(); ok {
+				if u := c.find(co); u != nil {
+					t.PushString(u.status())
+					return 1
+				}
+			}
+		}
+		t.Push(t.CallValue(status, 1, t.Arg(1))[0])
+		return 1
+	}))
 	lib.SetStr("running", rt.vm.NewFunction("running", func(t *vm.Thread) int {
 		if c := context(t); c != nil && c.phase&phasesYieldable != 0 {
 			t.Push(t.Value())
@@ -239,11 +259,27 @@ func (rt *Runtime) Run(c *Ctx, phase Phase, fn *vm.Function) int {
 	}
 	t := rt.thread(c)
 	rt.resumed()
-	_, err := t.Call(fn.Value())
+	_, err := c.runEntry(t, fn.Value())
 	rc := rt.finish(c, t, err)
 	rt.release(t)
 	c.phase = old
 	return rc
+}
+
+// runFilter runs code that the code of another phase may have called: the thread
+// is none of the request's light threads. It returns the first result.
+func (rt *Runtime) runFilter(c *Ctx, phase Phase, fn *vm.Function) (vm.Value, error) {
+	old := c.phase
+	c.phase = phase
+	t := rt.thread(c)
+	first := vm.Nil
+	results, err := t.Call(fn.Value())
+	if len(results) > 0 {
+		first = results[0]
+	}
+	rt.release(t)
+	c.phase = old
+	return first, err
 }
 
 // finish is what comes after the Lua code of a phase.
@@ -269,8 +305,8 @@ func (rt *Runtime) finish(c *Ctx, t *vm.Thread, err error) int {
 	if isAbort {
 		status = statusUnavailable
 	}
-	logText(c.req, LevelError, "lua entry thread aborted: "+describe(err))
-	if c.sent() {
+	logText(c.logger(rt), LevelError, "lua entry thread aborted: "+describe(err))
+	if c.req == nil || c.sent() {
 		return Error
 	}
 	return status
@@ -290,11 +326,11 @@ func (rt *Runtime) RunInitFile(phase Phase, name, path string) error {
 }
 
 func (rt *Runtime) runInit(phase Phase, name string, fn *vm.Function, err error) error {
-	c := &Ctx{rt: rt, phase: phase}
+	c := &Ctx{rt: rt, phase: phase, settings: rt.cfg.Settings}
 	if err == nil {
 		t := rt.thread(c)
 		rt.resumed()
-		_, err = t.Call(fn.Value())
+		_, err = c.runEntry(t, fn.Value())
 		rt.release(t)
 	}
 	if err == nil {

@@ -32,9 +32,24 @@ func hostTrace(t *vm.Thread, topLine bool) string {
 			}
 			buf = appendLevel(buf, in, topLine || n > 0 || level > 0)
 		}
-		t = t.Resumer()
+		t = waitsFor(t)
 	}
 	return string(buf)
+}
+
+// waitsFor is the thread that t was resumed by, or spawned by; nil if there is none.
+func waitsFor(t *vm.Thread) *vm.Thread {
+	if r := t.Resumer(); r != nil {
+		return r
+	}
+	c := context(t)
+	if c == nil {
+		return nil
+	}
+	if u := c.find(t); u != nil && u.parent != nil && u.parent.state == threadRunning {
+		return u.parent.t
+	}
+	return nil
 }
 
 func appendLevel(buf []byte, in *vm.Info, withLine bool) []byte {

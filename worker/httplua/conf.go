@@ -23,10 +23,20 @@ type mainConf struct {
 	packageCPath conf.Setting[string]
 	init         *hook
 	initWorker   *hook
+	exitWorker   *hook
 	used         luart.Phase // phases that any block has code for
 	cpuLimit     bool        // some block has lua_cpu_limit
 	worker       *Worker     // in a worker that runs
+
+	maxPendingTimers     conf.Setting[int]
+	maxRunningTimers     conf.Setting[int]
+	rewriteNoPostpone    conf.Setting[bool]
+	accessNoPostpone     conf.Setting[bool]
+	precontentNoPostpone conf.Setting[bool]
 }
+
+// srvConf is the module's struct of a server.
+type srvConf struct{ serverRewrite *code }
 
 // code is Lua code of a phase.
 type code struct {
@@ -41,7 +51,8 @@ type code struct {
 
 // locConf is the module's struct of a location.
 type locConf struct {
-	rewrite, access, content, log *code
+	rewrite, access, precontent, content, log *code
+	headerFilter, bodyFilter                  *code
 
 	codeCache            conf.Setting[bool]
 	needRequestBody      conf.Setting[bool]
@@ -49,6 +60,8 @@ type locConf struct {
 	useDefaultType       conf.Setting[bool]
 	transformUnderscores conf.Setting[bool]
 	cpuLimit             conf.Setting[time.Duration]
+	strictPhases         conf.Setting[bool]
+	checkClientAbort     conf.Setting[bool]
 
 	settings luart.Settings
 }
@@ -58,7 +71,20 @@ var Module = &conf.Module{
 	Name:       "http_lua",
 	Kind:       conf.HTTPKind,
 	CreateMain: func(*conf.Conf) any { return &mainConf{} },
+	CreateSrv:  func(*conf.Conf) any { return &srvConf{} },
 	CreateLoc:  func(*conf.Conf) any { return &locConf{} },
+	InitMain: func(_ *conf.Conf, c any) error {
+		m := c.(*mainConf)
+		m.maxPendingTimers.Merge(conf.Setting[int]{}, 1024)
+		m.maxRunningTimers.Merge(conf.Setting[int]{}, 256)
+		return nil
+	},
+	MergeSrv: func(_ *conf.Conf, prev, c any) error {
+		if s := c.(*srvConf); s.serverRewrite == nil {
+			s.serverRewrite = prev.(*srvConf).serverRewrite
+		}
+		return nil
+	},
 	MergeLoc: func(_ *conf.Conf, prev, c any) error {
 		c.(*locConf).merge(prev.(*locConf))
 		return nil
@@ -102,16 +128,26 @@ func commands() []conf.Command {
 		{Name: "lua_cpu_limit", Ctx: anyLocation, Args: conf.Take1, Level: conf.LocConf, Set: setCPULimit,
 			Doc: "stops Lua code that uses more CPU time than this without ever waiting: 503; 0 is no limit (not in ngx_lua)"},
 	}
+	list = append(list, flagCommands()...)
 	list = append(list, hookCommands("init_by_lua", "when a worker starts, before it takes requests",
 		func(m *mainConf) **hook { return &m.init })...)
 	list = append(list, hookCommands("init_worker_by_lua", "when a worker starts, after init_by_lua",
 		func(m *mainConf) **hook { return &m.initWorker })...)
+	list = append(list, hookCommands("exit_worker_by_lua", "when a worker ends",
+		func(m *mainConf) **hook { return &m.exitWorker })...)
+	list = append(list, serverRewriteCommands()...)
 	list = append(list, phaseCommands("content_by_lua", inLocation, luart.PhaseContent, "makes the response",
 		func(l *locConf) **code { return &l.content })...)
 	list = append(list, phaseCommands("rewrite_by_lua", anyLocation, luart.PhaseRewrite, "runs in the rewrite phase, after set and rewrite",
 		func(l *locConf) **code { return &l.rewrite })...)
 	list = append(list, phaseCommands("access_by_lua", anyLocation, luart.PhaseAccess, "runs in the access phase, after allow and deny",
 		func(l *locConf) **code { return &l.access })...)
+	list = append(list, phaseCommands("precontent_by_lua", anyLocation, luart.PhasePrecontent, "runs right before the response is made",
+		func(l *locConf) **code { return &l.precontent })...)
+	list = append(list, phaseCommands("header_filter_by_lua", anyLocation, luart.PhaseHeaderFilter, "runs before the header of the response is sent",
+		func(l *locConf) **code { return &l.headerFilter })...)
+	list = append(list, phaseCommands("body_filter_by_lua", anyLocation, luart.PhaseBodyFilter, "runs for each piece of the response's body",
+		func(l *locConf) **code { return &l.bodyFilter })...)
 	list = append(list, phaseCommands("log_by_lua", anyLocation, luart.PhaseLog, "runs when the request is logged",
 		func(l *locConf) **code { return &l.log })...)
 	return list
@@ -131,6 +167,53 @@ func threeForms(name string, ctx conf.Context, level conf.Level, doc string, set
 
 func noCode() error {
 	return conf.ErrorAt(logging.Error, "invalid location config: no runnable Lua code")
+}
+
+// flagCommands are the switches of phases and the limits of timers.
+func flagCommands() []conf.Command {
+	return []conf.Command{
+		{Name: "lua_strict_phases", Ctx: anyLocation, Args: conf.Flag, Level: conf.LocConf,
+			Set: conf.SetFlag(func(l *locConf) *conf.Setting[bool] { return &l.strictPhases }),
+			Doc: "refuses functions that wait in the phases where ngx_lua has to refuse them (not in ngx_lua)"},
+		{Name: "lua_check_client_abort", Ctx: anyLocation, Args: conf.Flag, Level: conf.LocConf,
+			Set: conf.SetFlag(func(l *locConf) *conf.Setting[bool] { return &l.checkClientAbort }),
+			Doc: "notices when the client closes its connection while Lua code waits: its code ends, or the callback of ngx.on_abort runs"},
+		{Name: "lua_max_pending_timers", Ctx: conf.HTTP, Args: conf.Take1, Level: conf.MainConf,
+			Set: conf.SetNum(func(m *mainConf) *conf.Setting[int] { return &m.maxPendingTimers }),
+			Doc: "how many timers may wait for their time"},
+		{Name: "lua_max_running_timers", Ctx: conf.HTTP, Args: conf.Take1, Level: conf.MainConf,
+			Set: conf.SetNum(func(m *mainConf) *conf.Setting[int] { return &m.maxRunningTimers }),
+			Doc: "how many callbacks of timers may run at the same time"},
+		{Name: "rewrite_by_lua_no_postpone", Ctx: conf.HTTP, Args: conf.Flag, Level: conf.MainConf,
+			Set: conf.SetFlag(func(m *mainConf) *conf.Setting[bool] { return &m.rewriteNoPostpone }),
+			Doc: "runs rewrite_by_lua before the directives of other modules in the rewrite phase"},
+		{Name: "access_by_lua_no_postpone", Ctx: conf.HTTP, Args: conf.Flag, Level: conf.MainConf,
+			Set: conf.SetFlag(func(m *mainConf) *conf.Setting[bool] { return &m.accessNoPostpone }),
+			Doc: "runs access_by_lua before the directives of other modules in the access phase"},
+		{Name: "precontent_by_lua_no_postpone", Ctx: conf.HTTP, Args: conf.Flag, Level: conf.MainConf,
+			Set: conf.SetFlag(func(m *mainConf) *conf.Setting[bool] { return &m.precontentNoPostpone }),
+			Doc: "runs precontent_by_lua before the directives of other modules in its phase"},
+	}
+}
+
+// serverRewriteCommands are those of server_rewrite_by_lua, whose code is the
+// server's.
+func serverRewriteCommands() []conf.Command {
+	set := func(cf *conf.Conf, c any, tag, source string, file bool) error {
+		s := c.(*srvConf)
+		if s.serverRewrite != nil {
+			return conf.ErrDuplicate
+		}
+		x, err := newCode(cf, tag, source, file)
+		if err != nil {
+			return err
+		}
+		s.serverRewrite = x
+		mainOf(cf).used |= luart.PhaseServerRewrite
+		return nil
+	}
+	return threeForms("server_rewrite_by_lua", conf.HTTP|conf.Server, conf.SrvConf,
+		"runs before a location is looked for", set)
 }
 
 func hookCommands(name, doc string, place func(m *mainConf) **hook) []conf.Command {
@@ -157,24 +240,9 @@ func phaseCommands(name string, ctx conf.Context, phase luart.Phase, doc string,
 		if *p != nil {
 			return conf.ErrDuplicate
 		}
-		if source == "" {
-			return noCode()
-		}
-		x := &code{source: source, file: file, fn: &cached{}}
-		if file {
-			script, err := http.CompileScript(cf, source)
-			if err != nil {
-				return err
-			}
-			if path, ok := script.Constant(); ok {
-				x.path = cf.Cycle.FullName(path)
-				x.key = fileKey(x.path)
-			} else {
-				x.script = script
-			}
-		} else {
-			x.chunkname = cf.LuaChunkName(tag)
-			x.key = x.chunkname + "\x00" + source
+		x, err := newCode(cf, tag, source, file)
+		if err != nil {
+			return err
 		}
 		*p = x
 		mainOf(cf).used |= phase
@@ -183,6 +251,30 @@ func phaseCommands(name string, ctx conf.Context, phase luart.Phase, doc string,
 		}
 		return nil
 	})
+}
+
+// newCode is the code of a directive.
+func newCode(cf *conf.Conf, tag, source string, file bool) (*code, error) {
+	if source == "" {
+		return nil, noCode()
+	}
+	x := &code{source: source, file: file, fn: &cached{}}
+	if !file {
+		x.chunkname = cf.LuaChunkName(tag)
+		x.key = x.chunkname + "\x00" + source
+		return x, nil
+	}
+	script, err := http.CompileScript(cf, source)
+	if err != nil {
+		return nil, err
+	}
+	if path, ok := script.Constant(); ok {
+		x.path = cf.Cycle.FullName(path)
+		x.key = fileKey(x.path)
+	} else {
+		x.script = script
+	}
+	return x, nil
 }
 
 func fileKey(path string) string { return "@" + path }
@@ -220,7 +312,7 @@ func setCPULimit(cf *conf.Conf, c any) error {
 func (l *locConf) merge(prev *locConf) {
 	for _, p := range [...]struct{ to, from **code }{
 		{&l.rewrite, &prev.rewrite}, {&l.access, &prev.access}, {&l.content, &prev.content},
-		{&l.log, &prev.log},
+		{&l.log, &prev.log}, {&l.precontent, &prev.precontent}, {&l.headerFilter, &prev.headerFilter}, {&l.bodyFilter, &prev.bodyFilter},
 	} {
 		if *p.to == nil {
 			*p.to = *p.from
@@ -232,10 +324,14 @@ func (l *locConf) merge(prev *locConf) {
 	l.useDefaultType.Merge(prev.useDefaultType, true)
 	l.transformUnderscores.Merge(prev.transformUnderscores, true)
 	l.cpuLimit.Merge(prev.cpuLimit, 0)
+	l.strictPhases.Merge(prev.strictPhases, false)
+	l.checkClientAbort.Merge(prev.checkClientAbort, false)
 	l.settings = luart.Settings{
 		HTTP10Buffering:      l.http10Buffering.V,
 		UseDefaultType:       l.useDefaultType.V,
 		TransformUnderscores: l.transformUnderscores.V,
 		CPULimit:             l.cpuLimit.V,
+		StrictPhases:         l.strictPhases.V,
+		CheckClientAbort:     l.checkClientAbort.V,
 	}
 }

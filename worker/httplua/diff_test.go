@@ -106,8 +106,8 @@ func (c *diffCase) write(t *testing.T, path string, responses []string, log stri
 	}
 }
 
-// prefix makes the directory that a server runs in.
-func (c *diffCase) prefix(t testing.TB, head, listen string) string {
+// prefix makes the directory that a server runs in; http is for its http block.
+func (c *diffCase) prefix(t testing.TB, head, http, listen string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, d := range []string{"conf", "logs", "html", "lua"} {
@@ -116,7 +116,7 @@ func (c *diffCase) prefix(t testing.TB, head, listen string) string {
 		}
 	}
 	text := head + "error_log logs/error.log info; pid logs/nginx.pid; worker_processes 1;\nevents { worker_connections 64; }\n" +
-		"http { access_log off; default_type text/plain; client_body_temp_path body;\n" + c.get("http") +
+		"http { access_log off; default_type text/plain; client_body_temp_path body; " + http + "\n" + c.get("http") +
 		"server { listen " + listen + ";\n" + c.get("server") + "} }\n"
 	files := map[string]string{"conf/nginx.conf": text}
 	for _, s := range c.sections {
@@ -126,6 +126,11 @@ func (c *diffCase) prefix(t testing.TB, head, listen string) string {
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		// For Last-Modified and ETag.
+		then := time.Unix(1_700_000_000, 0)
+		if err := os.Chtimes(filepath.Join(dir, name), then, then); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -273,7 +278,7 @@ func TestNginx(t *testing.T) {
 			c := readCase(t, path)
 			addr := freeAddr(t)
 			dir := c.prefix(t, "load_module "+oracleModules+"/ndk_http_module.so; load_module "+oracleModules+
-				"/ngx_http_lua_module.so; daemon off; master_process off; ", addr)
+				"/ngx_http_lua_module.so; daemon off; master_process off; ", "", addr)
 			cmd := exec.Command(nginx, "-p", dir+"/", "-c", "conf/nginx.conf", "-e", "logs/error.log")
 			cmd.Stderr = os.Stderr
 			if err := cmd.Start(); err != nil {

@@ -27,7 +27,7 @@ func tryStart(t testing.TB, http, srv string, files map[string]string) (*server,
 		c.sections = append(c.sections, section{"file " + name, text})
 	}
 	addr := freeAddr(t)
-	return serve(t, c.prefix(t, "", addr), addr)
+	return serve(t, c.prefix(t, "", "", addr), addr)
 }
 
 // get returns the status line and the body of a response.
@@ -144,7 +144,7 @@ func TestConfigErrors(t *testing.T) {
 	} {
 		c := &diffCase{sections: []section{{"http", tc.http}, {"server", tc.server}}}
 		addr := freeAddr(t)
-		dir := c.prefix(t, "", addr)
+		dir := c.prefix(t, "", "lua_strict_phases on;", addr)
 		_, err := serve(t, dir, addr)
 		if err == nil || strings.ReplaceAll(err.Error(), dir, "PREFIX") != tc.want {
 			t.Errorf("%s%s: %v, want %s", tc.http, tc.server, err, tc.want)

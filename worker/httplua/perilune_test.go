@@ -145,7 +145,7 @@ func TestCases(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
 			c := readCase(t, path)
 			addr := freeAddr(t)
-			dir := c.prefix(t, "", addr)
+			dir := c.prefix(t, "", "lua_strict_phases on;", addr)
 			s, err := serve(t, dir, addr)
 			if err != nil {
 				t.Fatal(err)

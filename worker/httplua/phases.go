@@ -16,11 +16,24 @@ func postconfiguration(cf *conf.Conf) error {
 	if m.used == 0 {
 		return nil
 	}
-	if m.used&luart.PhaseRewrite != 0 {
-		core.AddHandler(http.Rewrite, rewriteHandler)
+	add := func(phase luart.Phase, at http.Phase, h http.Handler, first bool) {
+		switch {
+		case m.used&phase == 0:
+		case first:
+			core.AddFirstHandler(at, h)
+		default:
+			core.AddHandler(at, h)
+		}
 	}
-	if m.used&luart.PhaseAccess != 0 {
-		core.AddHandler(http.Access, accessHandler)
+	add(luart.PhaseServerRewrite, http.ServerRewrite, serverRewriteHandler, false)
+	add(luart.PhaseRewrite, http.Rewrite, rewriteHandler, m.rewriteNoPostpone.V)
+	add(luart.PhaseAccess, http.Access, accessHandler, m.accessNoPostpone.V)
+	add(luart.PhasePrecontent, http.Precontent, precontentHandler, m.precontentNoPostpone.V)
+	if m.used&luart.PhaseHeaderFilter != 0 {
+		core.AddHeaderFilter(headerFilter)
+	}
+	if m.used&luart.PhaseBodyFilter != 0 {
+		core.AddBodyFilter(bodyFilter)
 	}
 	core.AddHandler(http.Log, logHandler)
 	return nil
@@ -117,6 +130,30 @@ func rewriteHandler(r *http.Request) int {
 		return http.Declined
 	}
 	rc := earlyPhase(r, l, luart.PhaseRewrite, l.rewrite)
+	if rc == http.OK {
+		return http.Declined
+	}
+	return rc
+}
+
+func serverRewriteHandler(r *http.Request) int {
+	x := r.SrvCtx[Module.Index].(*srvConf).serverRewrite
+	if x == nil {
+		return http.Declined
+	}
+	rc := earlyPhase(r, locOf(r), luart.PhaseServerRewrite, x)
+	if rc == http.OK {
+		return http.Declined
+	}
+	return rc
+}
+
+func precontentHandler(r *http.Request) int {
+	l := locOf(r)
+	if l.precontent == nil {
+		return http.Declined
+	}
+	rc := earlyPhase(r, l, luart.PhasePrecontent, l.precontent)
 	if rc == http.OK {
 		return http.Declined
 	}

@@ -89,6 +89,16 @@ func (q *request) Subrequest() bool     { return q.r != q.r.Main }
 func (q *request) StartTime() time.Time { return q.r.Start }
 func (q *request) KeepAlive() bool      { return q.r.KeepAlive }
 
+// Origin names the client and the socket.
+func (q *request) Origin() string {
+	c := q.r.Conn
+	s := ", client: " + c.Remote
+	if c.Listening != nil {
+		s += ", server: " + c.Listening.Addr
+	}
+	return s
+}
+
 func (q *request) SetArgs(args []byte) {
 	q.r.Args = append([]byte{}, args...)
 	q.r.HasArgs = len(args) > 0

@@ -31,18 +31,21 @@ func Init(srv *http.Server, info luart.Worker) error {
 		return nil
 	}
 	m := mainConfOf(srv)
-	if m.used == 0 && m.init == nil && m.initWorker == nil {
+	if m.used == 0 && m.init == nil && m.initWorker == nil && m.exitWorker == nil {
 		return nil
 	}
 	w := &Worker{main: m}
 	w.cfg = luart.Config{
-		Loop:         srv.Loop(),
+		Loop:         eventLoop{srv.Loop()},
 		Log:          processLog{srv.ErrorLog()},
 		Worker:       info,
 		Prefix:       cycle.Prefix,
 		PackagePath:  m.packagePath.V,
 		PackageCPath: m.packageCPath.V,
 		NginxVersion: nginxVersionNumber(conf.NginxVersion),
+		Settings:     &cycle.HTTP.Loc[Module.Index].(*locConf).settings,
+		Timers: luart.TimerLimits{Pending: m.maxPendingTimers.V, Running: m.maxRunningTimers.V,
+			Hold: srv.Hold, Release: srv.Unhold},
 	}
 	rt, err := w.newRuntime()
 	if err != nil {
@@ -50,6 +53,7 @@ func Init(srv *http.Server, info luart.Worker) error {
 	}
 	w.rt = rt
 	m.worker = w
+	srv.OnDraining(rt.ExpireTimers)
 	return nil
 }
 
@@ -62,6 +66,16 @@ func InitWorker(srv *http.Server, _ luart.Worker) error {
 		_ = runHook(m.worker.rt, luart.PhaseInitWorker, m.initWorker)
 	}
 	return nil
+}
+
+// ExitWorker runs exit_worker_by_lua, in a worker that is about to end.
+func ExitWorker(srv *http.Server) {
+	if srv.Cycle().HTTP == nil {
+		return
+	}
+	if m := mainConfOf(srv); m.exitWorker != nil && m.worker != nil {
+		_ = runHook(m.worker.rt, luart.PhaseExitWorker, m.exitWorker)
+	}
 }
 
 // Memory is what the values of the Lua machine take at most, in bytes: they live

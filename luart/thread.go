@@ -1,0 +1,416 @@
+package luart
+
+import (
+	"errors"
+	"time"
+
+	"perilune/luart/vm"
+)
+
+// thread is a light thread: the code of a phase, or what ngx.thread.spawn has
+// started. A goroutine runs it, alone while it does not wait for anything, and
+// beside others in their waits.
+type thread struct {
+	t       *vm.Thread
+	parent  *thread
+	wait    Waiter // where it is parked
+	state   threadState
+	killed  bool
+	cancel  func() // undoes what it waits for, when it is killed
+	awaited bool       // the parent is in ngx.thread.wait for it
+	results []vm.Value // of a zombie: true or false first
+}
+
+type threadState uint8
+
+const (
+	threadRunning threadState = iota
+	threadZombie              // has ended, and its parent has not asked for the results
+	threadDead
+)
+
+// status is the thread's state as coroutine.status tells it.
+func (u *thread) status() string {
+	switch {
+	case u.state == threadZombie:
+		return "zombie"
+	case u.state == threadDead || u.killed:
+		return "dead"
+	case u.t.Status() == "suspended":
+		return "running" // it lets others run
+	}
+	return u.t.Status()
+}
+
+// errKilled ends the code of a thread that was killed, or whose request ends.
+var errKilled = errors.New("killed")
+
+// maxThreadResults bounds nothing but the first allocation of a thread's results.
+const maxThreadResults = 4
+
+func threadAPI() []Function {
+	const in = phasesYieldable
+	return []Function{
+		{Name: "ngx.thread.spawn", Args: "(func, ...)", Phases: in, extra: phasesThreads, fn: threadSpawn, noRequest: errNoRequest,
+			Doc: "starts a light thread, which runs at once until it waits for something"},
+		{Name: "ngx.thread.wait", Args: "(thread, ...)", Phases: in, extra: phasesThreads, fn: threadWait, noRequest: errNoRequest,
+			Doc: "waits until the first of these threads ends; returns whether it ended well, and its results"},
+		{Name: "ngx.thread.kill", Args: "(thread)", Phases: in, extra: phasesThreads, fn: threadKill, noRequest: errNoRequest,
+			Doc: "ends a thread"},
+	}
+}
+
+// current is the light thread that t runs in, a coroutine of it perhaps.
+func (c *Ctx) current(t *vm.Thread) *thread {
+	for r := t.Resumer(); r != nil; r = t.Resumer() {
+		t = r
+	}
+	return c.find(t)
+}
+
+// find is the light thread of that thread of the machine, nil if it is none.
+func (c *Ctx) find(t *vm.Thread) *thread {
+	for _, u := range c.threads {
+		if u.t == t {
+			return u
+		}
+	}
+	if c.entry.t == t {
+		return &c.entry
+	}
+	return nil
+}
+
+// park waits in the thread that t belongs to, with nil after a Wake that gave no
+// error. A function of the API that gets errKilled must return t.Abort(errKilled).
+func (c *Ctx) park(t *vm.Thread, timeout time.Duration) error {
+	u := c.current(t)
+	if u == nil {
+		u = &thread{}
+	}
+	return c.parkThread(u, timeout)
+}
+
+func (c *Ctx) parkThread(u *thread, timeout time.Duration) error {
+	if u.killed {
+		return errKilled
+	}
+	if u.wait == nil {
+		u.wait = c.rt.cfg.Loop.NewWaiter()
+	}
+	phase, chunk := c.phase, c.chunk
+	err := u.wait.Park(timeout)
+	c.phase, c.chunk = phase, chunk
+	c.rt.resumed()
+	if u.killed {
+		return errKilled
+	}
+	return err
+}
+
+// waited is called after a wait in the engine, with the phase from before it. It
+// reports whether the thread goes on.
+func (c *Ctx) waited(t *vm.Thread, phase Phase) bool {
+	c.phase = phase
+	c.rt.resumed()
+	u := c.current(t)
+	return u == nil || !u.killed
+}
+
+// drive runs the code of a thread to its end.
+func (c *Ctx) drive(u *thread, args []vm.Value) ([]vm.Value, error) {
+	for {
+		results, yielded, err := u.t.Resume(args...)
+		if !yielded {
+			return results, err
+		}
+		args = nil
+		if len(c.threads) == 0 {
+			continue
+		}
+		// coroutine.yield of a light thread lets the others run.
+		if err := c.yield(u); err != nil {
+			return nil, &vm.AbortError{Err: errKilled}
+		}
+	}
+}
+
+func (c *Ctx) yield(u *thread) error {
+	if u.wait == nil {
+		u.wait = c.rt.cfg.Loop.NewWaiter()
+	}
+	w := u.wait
+	c.rt.cfg.Loop.Go(func() { w.Wake(nil) })
+	return c.parkThread(u, 0)
+}
+
+// runEntry runs the code of a phase, and the threads that it spawns, to the end of
+// all of them. Its results are valid until the thread is used again.
+func (c *Ctx) runEntry(t *vm.Thread, fn vm.Value, args ...vm.Value) (vm.Value, error) {
+	t.Start(fn)
+	c.entry.t = t
+	results, err := c.drive(&c.entry, args)
+	c.entry.state = threadDead
+	first := vm.Nil
+	if len(results) > 0 {
+		first = results[0]
+	}
+	if len(c.threads) > 0 || c.ending {
+		err = c.join(err)
+	}
+	c.entry = thread{wait: c.entry.wait}
+	return first, err
+}
+
+// join waits for the spawned threads when the phase's own code has ended.
+func (c *Ctx) join(err error) error {
+	switch {
+	case c.ending: // by one of the threads
+		err = c.endErr
+	case err != nil:
+		c.end(err)
+	default:
+		c.forget(&c.entry)
+	}
+	for c.alive() > 0 {
+		if c.joiner == nil {
+			c.joiner = c.rt.cfg.Loop.NewWaiter()
+		}
+		phase := c.phase
+		if perr := c.joiner.Park(0); perr != nil && err == nil {
+			err = perr
+		}
+		c.phase = phase
+	}
+	if c.ending {
+		err = c.endErr
+	}
+	clear(c.threads)
+	c.threads = c.threads[:0]
+	c.ending, c.endErr = false, nil
+	return err
+}
+
+// alive is how many spawned threads have not ended.
+func (c *Ctx) alive() int {
+	n := 0
+	for _, u := range c.threads {
+		if u.state == threadRunning {
+			n++
+		}
+	}
+	return n
+}
+
+// end ends all threads of the request, because of err.
+func (c *Ctx) end(err error) {
+	c.ending, c.endErr = true, err
+	for _, u := range c.threads {
+		c.stop(u)
+	}
+	c.stop(&c.entry)
+}
+
+// stop has a thread end as soon as it gets the baton.
+func (c *Ctx) stop(u *thread) {
+	if u.state != threadRunning {
+		return
+	}
+	u.killed = true
+	if u.cancel != nil {
+		u.cancel()
+	}
+	if u.wait != nil {
+		u.wait.Wake(errKilled)
+	}
+}
+
+// prune forgets dead threads when there is no room for another one.
+func (c *Ctx) prune() {
+	if len(c.threads) < cap(c.threads) {
+		return
+	}
+	kept := c.threads[:0]
+	for _, u := range c.threads {
+		if u.state != threadDead {
+			kept = append(kept, u)
+		}
+	}
+	clear(c.threads[len(kept):])
+	c.threads = kept
+}
+
+// forget drops the zombies among the children of a thread that has ended.
+func (c *Ctx) forget(parent *thread) {
+	for _, u := range c.threads {
+		if u.parent == parent && u.state == threadZombie {
+			u.state, u.results = threadDead, nil
+		}
+	}
+}
+
+func threadSpawn(t *vm.Thread, c *Ctx) int {
+	fn, ok := t.Arg(1).AsFunction()
+	if !ok || fn.IsGo() {
+		return argError(t, 1, "Lua function expected")
+	}
+	args := make([]vm.Value, 0, maxThreadResults)
+	for i, n := 2, t.NArgs(); i <= n; i++ {
+		args = append(args, t.Arg(i))
+	}
+	parent := c.current(t)
+	if parent == nil {
+		return raise(t, "no co ctx found")
+	}
+	if parent.wait == nil {
+		parent.wait = c.rt.cfg.Loop.NewWaiter()
+	}
+	u := &thread{t: c.rt.vm.NewThread(), parent: parent, wait: c.rt.cfg.Loop.NewWaiter()}
+	u.t.Data = t.Data
+	u.t.Start(fn.Value())
+	c.prune()
+	c.threads = append(c.threads, u)
+	phase := c.phase
+	w := parent.wait
+	c.rt.cfg.Loop.Go(func() {
+		// The parent goes on as soon as the new thread waits for something.
+		w.Wake(nil)
+		c.phase = phase
+		c.runThread(u, args)
+	})
+	if err := c.parkThread(parent, 0); err != nil {
+		return t.Abort(errKilled)
+	}
+	t.Push(u.t.Value())
+	return 1
+}
+
+// runThread is the life of a spawned thread.
+func (c *Ctx) runThread(u *thread, args []vm.Value) {
+	var results []vm.Value
+	err := error(nil)
+	if !u.killed {
+		c.rt.resumed()
+		results, err = c.drive(u, args)
+	}
+	c.threadEnded(u, results, err)
+	if c.joiner != nil && c.alive() == 0 {
+		c.joiner.Wake(nil)
+	}
+}
+
+func (c *Ctx) threadEnded(u *thread, results []vm.Value, err error) {
+	c.forget(u)
+	u.state = threadDead
+	if u.killed {
+		return
+	}
+	_, isAbort := err.(*vm.AbortError)
+	if isAbort {
+		c.end(err)
+		return
+	}
+	u.results = append(make([]vm.Value, 0, maxThreadResults), vm.Bool(err == nil))
+	if err == nil {
+		u.results = append(u.results, results...)
+	} else {
+		logText(c.logger(c.rt), LevelError, "lua user thread aborted: "+describe(err))
+		u.results = append(u.results, errorValue(err))
+	}
+	if u.parent.state != threadRunning {
+		u.results = nil
+		return
+	}
+	u.state = threadZombie
+	if u.awaited {
+		u.parent.wait.Wake(nil)
+	}
+}
+
+// errorValue is the value of an error of Lua code.
+func errorValue(err error) vm.Value {
+	var e *vm.Error
+	if errors.As(err, &e) {
+		return e.Value
+	}
+	return vm.String(err.Error())
+}
+
+func threadWait(t *vm.Thread, c *Ctx) int {
+	n := t.NArgs()
+	if n == 0 {
+		return raise(t, "at least one coroutine should be specified")
+	}
+	me := c.current(t)
+	threads := make([]*thread, 0, maxThreadResults)
+	for i := 1; i <= n; i++ {
+		co, ok := t.Arg(i).AsThread()
+		if !ok {
+			return argError(t, i, "lua thread expected")
+		}
+		u := c.find(co)
+		switch {
+		case u == nil && co.Status() == "dead" || u != nil && (u.state == threadDead || u.killed):
+			if i == n {
+				return fail(t, "already waited or killed")
+			}
+		case u == nil || u == &c.entry:
+			return raise(t, "attempt to wait on a coroutine that is not a user thread")
+		case u.parent != me:
+			return raise(t, "only the parent coroutine can wait on the thread")
+		case u.state == threadZombie:
+			return takeResults(t, u)
+		default:
+			threads = append(threads, u)
+		}
+	}
+	for _, u := range threads {
+		u.awaited = true
+	}
+	err := c.park(t, 0)
+	var done *thread
+	for _, u := range threads {
+		u.awaited = false
+		if done == nil && u.state == threadZombie {
+			done = u
+		}
+	}
+	if err != nil || done == nil {
+		return t.Abort(errKilled)
+	}
+	return takeResults(t, done)
+}
+
+// takeResults pushes the results of a zombie.
+func takeResults(t *vm.Thread, u *thread) int {
+	for _, v := range u.results {
+		t.Push(v)
+	}
+	n := len(u.results)
+	u.state, u.results = threadDead, nil
+	return n
+}
+
+func threadKill(t *vm.Thread, c *Ctx) int {
+	co, ok := t.Arg(1).AsThread()
+	if !ok {
+		return argError(t, 1, "lua thread expected")
+	}
+	u := c.find(co)
+	switch {
+	case u == nil && co.Status() == "dead":
+		return fail(t, "already waited or killed")
+	case u == nil || u == &c.entry:
+		return fail(t, "not user thread")
+	case u.parent != c.current(t):
+		return fail(t, "killer not parent")
+	case u.state == threadZombie:
+		u.state, u.results = threadDead, nil
+		return fail(t, "already terminated")
+	case u.state == threadDead || u.killed:
+		return fail(t, "already waited or killed")
+	}
+	c.stop(u)
+	t.PushInt(1)
+	return 1
+}

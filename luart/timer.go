@@ -1,0 +1,165 @@
+package luart
+
+import (
+	"fmt"
+	"time"
+
+	"perilune/luart/vm"
+)
+
+// TimerLimits are lua_max_pending_timers and lua_max_running_timers; Hold keeps
+// the process from ending until Release is called as often.
+type TimerLimits struct {
+	Pending, Running int
+	Hold, Release    func()
+}
+
+// timers are those of a runtime.
+type timers struct {
+	pending []*timer // in the order of their making
+	running int
+}
+
+// timer is what ngx.timer.at has made.
+type timer struct {
+	rt       *Runtime
+	fn       *vm.Function
+	args     []vm.Value // the first is whether it is premature
+	every    time.Duration
+	alarm    Timer
+	log      Logger
+	settings *Settings
+	held     bool
+}
+
+func timerAPI() []Function {
+	const in = phasesAny &^ (PhaseInit | PhaseExitWorker)
+	const noRequest = "no request"
+	return []Function{
+		{Name: "ngx.timer.at", Args: "(delay, callback, ...)", Phases: in, noRequest: noRequest,
+			fn:  func(t *vm.Thread, c *Ctx) int { return timerNew(t, c, false) },
+			Doc: "runs callback(premature, ...) once after so many seconds, outside of any request"},
+		{Name: "ngx.timer.every", Args: "(delay, callback, ...)", Phases: in, noRequest: noRequest,
+			fn:  func(t *vm.Thread, c *Ctx) int { return timerNew(t, c, true) },
+			Doc: "runs callback(premature, ...) again and again, with so many seconds between the starts"},
+		{Name: "ngx.timer.running_count", Args: "()", Phases: in | PhaseExitWorker, noRequest: noRequest,
+			fn:  func(t *vm.Thread, c *Ctx) int { t.PushInt(c.rt.timers.running); return 1 },
+			Doc: "how many callbacks of timers run now"},
+		{Name: "ngx.timer.pending_count", Args: "()", Phases: in | PhaseExitWorker, noRequest: noRequest,
+			fn:  func(t *vm.Thread, c *Ctx) int { t.PushInt(len(c.rt.timers.pending)); return 1 },
+			Doc: "how many timers have not run yet"},
+	}
+}
+
+func timerNew(t *vm.Thread, c *Ctx, every bool) int {
+	n := t.NArgs()
+	if n < 2 {
+		return raise(t, "expecting at least 2 arguments but got %d", n)
+	}
+	delay := time.Duration(t.CheckNumber(1)*1000) * time.Millisecond
+	if every && delay == 0 {
+		return raise(t, "delay cannot be zero")
+	}
+	fn, ok := t.Arg(2).AsFunction()
+	if !ok || fn.IsGo() {
+		return argError(t, 2, "Lua function expected")
+	}
+	rt := c.rt
+	exiting := rt.cfg.Worker.Exiting()
+	if exiting && delay > 0 {
+		return fail(t, "process exiting")
+	}
+	if len(rt.timers.pending) >= rt.cfg.Timers.Pending {
+		return fail(t, "too many pending timers")
+	}
+	x := &timer{rt: rt, fn: fn, args: make([]vm.Value, 1, n-1), settings: c.settings, log: c.timerLog()}
+	x.args[0] = vm.False
+	for i := 3; i <= n; i++ {
+		x.args = append(x.args, t.Arg(i))
+	}
+	if every {
+		x.every = delay
+	}
+	if exiting {
+		x.hold()
+	}
+	x.start(delay)
+	return succeed(t)
+}
+
+// timerLog is the log of a timer that this context makes.
+func (c *Ctx) timerLog() Logger {
+	if c.phase == PhaseTimer {
+		return c.log
+	}
+	suffix := ", context: ngx.timer"
+	if c.req != nil {
+		suffix += c.req.Origin()
+	}
+	return contextLogger{c.rt.cfg.Log, suffix}
+}
+
+func (x *timer) hold() {
+	if !x.held && x.rt.cfg.Timers.Hold != nil {
+		x.held = true
+		x.rt.cfg.Timers.Hold()
+	}
+}
+
+func (x *timer) start(delay time.Duration) {
+	x.alarm = x.rt.cfg.Loop.NewTimer(x.fire)
+	x.rt.timers.pending = append(x.rt.timers.pending, x)
+	x.alarm.Set(delay)
+}
+
+// fire runs when the time has come, or prematurely. It may wait.
+func (x *timer) fire() {
+	rt := x.rt
+	for i, p := range rt.timers.pending {
+		if p == x {
+			rt.timers.pending = append(rt.timers.pending[:i], rt.timers.pending[i+1:]...)
+			break
+		}
+	}
+	if x.every > 0 && !rt.cfg.Worker.Exiting() {
+		next := *x
+		next.held = false
+		next.start(x.every)
+	}
+	if rt.timers.running >= rt.cfg.Timers.Running {
+		in := vm.FunctionInfo(x.fn)
+		logText(rt.cfg.Log, LevelAlert, fmt.Sprintf("lua failed to run timer with function defined at %s:%d: %d lua_max_running_timers are not enough",
+			in.Source, in.LineDefined, rt.cfg.Timers.Running))
+		x.release()
+		return
+	}
+	x.hold()
+	rt.timers.running++
+	c := &Ctx{rt: rt, phase: PhaseTimer, settings: x.settings, log: x.log}
+	t := rt.thread(c)
+	rt.resumed()
+	_, err := c.runEntry(t, x.fn.Value(), x.args...)
+	rt.finish(c, t, err)
+	rt.release(t)
+	rt.timers.running--
+	x.release()
+}
+
+func (x *timer) release() {
+	if x.held {
+		x.held = false
+		x.rt.cfg.Timers.Release()
+	}
+}
+
+// ExpireTimers runs the timers that are pending at once, with premature set, for
+// a process that is about to end.
+func (rt *Runtime) ExpireTimers() {
+	pending := append([]*timer(nil), rt.timers.pending...)
+	for _, x := range pending {
+		x.alarm.Stop()
+		x.args[0] = vm.True
+		x.hold()
+		rt.cfg.Loop.Go(x.fire)
+	}
+}

@@ -1,0 +1,100 @@
+package httplua
+
+import (
+	"golang.org/x/sys/unix"
+
+	"perilune/luart"
+	"perilune/luart/vm"
+	"perilune/worker/http"
+)
+
+// filterContext returns what a filter runs its code with.
+func filterContext(r *http.Request, l *locConf, x *code) (*request, *vm.Function, error) {
+	q := workerOf(r).contextOf(r, l)
+	if q == nil {
+		return nil, nil, http.StatusError(500)
+	}
+	fn, _ := q.load(x)
+	if fn == nil {
+		return nil, nil, http.StatusError(http.Error)
+	}
+	return q, fn, nil
+}
+
+func headerFilter(next http.HeaderFilter) http.HeaderFilter {
+	return func(r *http.Request) error {
+		l := locOf(r)
+		if l.headerFilter == nil || workerOf(r) == nil {
+			return next(r)
+		}
+		q, fn, err := filterContext(r, l, l.headerFilter)
+		if err != nil {
+			return err
+		}
+		length := r.HeadersOut.ContentLengthN
+		switch rc := q.lua.Runtime().RunHeaderFilter(&q.lua, fn); rc {
+		case luart.OK:
+			if r.HeadersOut.ContentLengthN < 0 && length >= 0 {
+				r.HeadersOut.Del("Accept-Ranges")
+			}
+			return next(r)
+		case luart.Error:
+			return http.StatusError(http.Error)
+		default:
+			return r.FilterFinalize(rc)
+		}
+	}
+}
+
+// filterPiece is how much of a file a body filter gets at a time.
+const filterPiece = 32 << 10
+
+func bodyFilter(next http.BodyFilter) http.BodyFilter {
+	return func(r *http.Request, b http.Buf) error {
+		l := locOf(r)
+		if l.bodyFilter == nil || r.HeaderOnly || workerOf(r) == nil {
+			return next(r, b)
+		}
+		q, fn, err := filterContext(r, l, l.bodyFilter)
+		if err != nil {
+			return err
+		}
+		if b.FileLen == 0 {
+			return q.filterBody(fn, next, b)
+		}
+		return q.filterFile(fn, next, b)
+	}
+}
+
+// filterBody gives a piece of the body to the Lua code, and what that makes of it
+// to the next filter.
+func (q *request) filterBody(fn *vm.Function, next http.BodyFilter, b http.Buf) error {
+	chunk := luart.Chunk{Data: b.Data, Flush: b.Flush, Last: b.Last}
+	if q.lua.Runtime().RunBodyFilter(&q.lua, fn, &chunk) != luart.OK {
+		return http.StatusError(http.Error)
+	}
+	if !chunk.Forward() {
+		return nil
+	}
+	return next(q.r, http.Buf{Data: chunk.Data, Flush: chunk.Flush, Last: chunk.Last})
+}
+
+func (q *request) filterFile(fn *vm.Function, next http.BodyFilter, b http.Buf) error {
+	buf := make([]byte, min(b.FileLen, filterPiece))
+	for b.FileLen > 0 {
+		n, err := unix.Pread(b.File, buf[:min(b.FileLen, filterPiece)], b.Off)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return http.StatusError(http.Error) // the file has become shorter
+		}
+		b.Off += int64(n)
+		b.FileLen -= int64(n)
+		last := b.FileLen == 0
+		if err := q.filterBody(fn, next, http.Buf{Data: buf[:n], Flush: b.Flush && last, Last: b.Last && last}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,42 @@
+package httplua
+
+import (
+	"errors"
+	"time"
+
+	"perilune/luart"
+	"perilune/worker/loop"
+)
+
+// eventLoop is the worker's loop as luart sees it.
+type eventLoop struct{ *loop.Loop }
+
+func (l eventLoop) NewWaiter() luart.Waiter { return &waiter{l: l.Loop} }
+
+func (l eventLoop) NewTimer(f func()) luart.Timer {
+	return &timer{l: l.Loop, t: loop.NewTimer(f)}
+}
+
+type waiter struct {
+	l *loop.Loop
+	w loop.Waiter
+}
+
+func (w *waiter) Park(timeout time.Duration) error {
+	err := w.l.Park(&w.w, timeout)
+	if errors.Is(err, loop.ErrTimeout) {
+		return luart.ErrTimeout
+	}
+	return err
+}
+
+func (w *waiter) Wake(err error) bool { return w.l.Wake(&w.w, err) }
+
+type timer struct {
+	l *loop.Loop
+	t *loop.Timer
+}
+
+func (t *timer) Set(d time.Duration) { t.l.SetTimer(t.t, d) }
+
+func (t *timer) Stop() { t.l.DropTimer(t.t) }
