@@ -142,21 +142,27 @@ func (fr *frame) funcIndex() int {
 	return fr.base - 1
 }
 
-// deliver moves n results to where they are wanted.
+// deliver moves n results down to where they are wanted.
 func (t *Thread) deliver(from, n, ret, nres int) {
 	if nres < 0 {
-		if ret != from {
-			copy(t.stack[ret:ret+n], t.stack[from:from+n])
-		}
+		nres = n
 		t.top = ret + n
-		return
+		if ret == from {
+			return
+		}
 	}
-	if n >= nres {
-		copy(t.stack[ret:ret+nres], t.stack[from:from+nres])
-		return
+	m := min(n, nres)
+	if m > 8 {
+		copy(t.stack[ret:ret+m], t.stack[from:from+m])
+	} else if m > 0 {
+		dst, src := t.stack[ret:ret+m], t.stack[from:from+m]
+		for i := range dst {
+			dst[i] = src[i]
+		}
 	}
-	copy(t.stack[ret:ret+n], t.stack[from:from+n])
-	clear(t.stack[ret+n : ret+nres])
+	for i := m; i < nres; i++ {
+		t.stack[ret+i] = Value{}
+	}
 }
 
 // call calls the value at stack index fi. A Lua function only gets its frame;
@@ -189,9 +195,15 @@ func (x *exec) call(fi, nargs, ret, nres int) *thrown {
 }
 
 func (x *exec) callGo(f *Function, fi, nargs, ret, nres int) *thrown {
+	return x.leaveGo(x.enterGo(f, fi, nargs), ret, nres)
+}
+
+// enterGo makes a frame for a Go function and runs it; what it returns is for
+// leaveGo.
+func (x *exec) enterGo(f *Function, fi, nargs int) int {
 	t := x.t
 	fr := t.pushFrame(frGo)
-	fr.fn, fr.base, fr.ret, fr.nres, fr.tail = f, fi+1, ret, nres, false
+	fr.fn, fr.base, fr.tail = f, fi+1, false
 	t.base, t.nargs, t.top = fi+1, nargs, fi+1+nargs
 	if t.top+2*stackSlack > len(t.stack) {
 		t.growStack(t.top + 2*stackSlack)
@@ -199,18 +211,21 @@ func (x *exec) callGo(f *Function, fi, nargs, ret, nres int) *thrown {
 	if t.m.finalizers.pending.Load() {
 		t.runFinalizers()
 	}
-	n := f.goFn(t)
+	return f.goFn(t)
+}
+
+// leaveGo removes the frame of a Go function that returned n.
+func (x *exec) leaveGo(n, ret, nres int) *thrown {
+	t := x.t
 	if n < 0 {
 		if n == abortResult {
 			return &t.aborting
 		}
+		fr := &t.frames[t.ci]
+		fr.ret, fr.nres = ret, nres
 		return x.yield(-1 - n)
 	}
 	t.ci--
-	if nres == 1 && n == 1 {
-		t.stack[ret] = t.stack[t.top-1]
-		return nil
-	}
 	t.deliver(t.top-n, n, ret, nres)
 	return nil
 }

@@ -126,6 +126,9 @@ func CopiedString(s string) Value { return copyString(s) }
 const maxInterned = 1 << 16
 
 func (m *VM) intern(s string) *lstring {
+	if len(s) == 1 {
+		return &byteStrings[s[0]]
+	}
 	if o, ok := m.interned[s]; ok {
 		return o
 	}

@@ -59,7 +59,10 @@ func (x *exec) callMeta(h Value, ret, nres int, args ...Value) *thrown {
 		t.growStack(at + len(args) + stackSlack)
 	}
 	t.stack[at] = h
-	copy(t.stack[at+1:], args)
+	to := t.stack[at+1:]
+	for i := range args {
+		to[i] = args[i]
+	}
 	return x.call(at, len(args), ret, nres)
 }
 
@@ -161,11 +164,13 @@ func pow(a, b float64) float64 {
 // arith is stack[ret] = a op b for other operands than two numbers.
 func (x *exec) arith(e event, a, b Value, ret int) *thrown {
 	t := x.t
-	p, ok1 := a.ToNumberCoerced()
-	q, ok2 := b.ToNumberCoerced()
-	if ok1 && ok2 {
-		t.stack[ret] = num(arith(e, p, q))
-		return nil
+	if a.n != tagTable && b.n != tagTable {
+		p, ok1 := a.ToNumberCoerced()
+		q, ok2 := b.ToNumberCoerced()
+		if ok1 && ok2 {
+			t.stack[ret] = num(arith(e, p, q))
+			return nil
+		}
 	}
 	h := t.m.metamethod(a, e)
 	if h.p == nil {
@@ -178,7 +183,7 @@ func (x *exec) arith(e event, a, b Value, ret int) *thrown {
 		t.stack[ret] = t.cdataArith(e, a, b)
 		return nil
 	}
-	if !ok1 {
+	if _, ok := a.ToNumberCoerced(); !ok {
 		t.operandError("perform arithmetic on", a, 1)
 	}
 	t.operandError("perform arithmetic on", b, 2)

@@ -653,6 +653,26 @@ dispatch:
 					}
 				}
 			}
+			if r.n == tagFunction && (*Function)(r.p).special == spNone && (*Function)(r.p).proto == nil {
+				n := x.enterGo((*Function)(r.p), fi, nargs)
+				if n >= 0 {
+					// What was called may have moved the stack or the frames.
+					t.ci--
+					fr = &t.frames[t.ci]
+					base = unsafe.Pointer(&t.stack[fr.base])
+					hook = t.hookFlag
+					if want := instrC(i) - 1; n == 1 && want == 1 {
+						*rA(base, i) = t.stack[t.top-1]
+					} else if want != 0 {
+						t.deliver(t.top-n, n, fi, want)
+					}
+					continue
+				}
+				if th = x.leaveGo(n, fi, instrC(i)-1); th != nil {
+					goto throw
+				}
+				goto reload
+			}
 			if th = x.call(fi, nargs, fi, instrC(i)-1); th != nil {
 				goto throw
 			}
@@ -692,6 +712,15 @@ dispatch:
 		case opRet0:
 			if t.openUp != nil {
 				t.closeUpvalues(fr.base)
+			}
+			below := (*frame)(unsafe.Add(unsafe.Pointer(fr), -int(unsafe.Sizeof(frame{}))))
+			if fr.nres == 0 && below.kind == frLua {
+				t.ci--
+				fr = below
+				base = unsafe.Pointer(&t.stack[fr.base])
+				k = unsafe.Pointer(&fr.fn.proto.k[0])
+				pc = fr.pc
+				continue
 			}
 			t.ci--
 			t.deliver(fr.base, 0, fr.ret, fr.nres)

@@ -41,14 +41,79 @@ var (
 	errNextKey  = errors.New("invalid key to 'next'")
 )
 
+// Tables of constructors with room for their parts, so that these take one
+// allocation.
+type (
+	table1n struct {
+		Table
+		n [1]node
+	}
+	table2n struct {
+		Table
+		n [2]node
+	}
+	table4n struct {
+		Table
+		n [4]node
+	}
+	table2a struct {
+		Table
+		a [2]Value
+	}
+	table4a struct {
+		Table
+		a [4]Value
+	}
+)
+
 func newTable(narr, nhash int) *Table {
+	switch {
+	case nhash == 0 && narr > 0:
+		return newArrayTable(narr)
+	case narr == 0 && nhash > 0:
+		return newHashTable(nhash)
+	}
 	t := &Table{nodes: &noNodes}
 	if narr > 0 {
 		t.arr = make([]Value, 0, narr)
-	}
-	if nhash > 0 {
 		t.makeNodes(nhash)
 	}
+	return t
+}
+
+func newArrayTable(n int) *Table {
+	switch {
+	case n <= 2:
+		t := &table2a{}
+		t.nodes = &noNodes
+		t.arr = t.a[:0:n]
+		return &t.Table
+	case n <= 4:
+		t := &table4a{}
+		t.nodes = &noNodes
+		t.arr = t.a[:0:n]
+		return &t.Table
+	}
+	return &Table{nodes: &noNodes, arr: make([]Value, 0, n)}
+}
+
+func newHashTable(n int) *Table {
+	switch {
+	case n == 1:
+		t := &table1n{}
+		t.useNodes(t.n[:])
+		return &t.Table
+	case n == 2:
+		t := &table2n{}
+		t.useNodes(t.n[:])
+		return &t.Table
+	case n <= 4:
+		t := &table4n{}
+		t.useNodes(t.n[:])
+		return &t.Table
+	}
+	t := &Table{}
+	t.makeNodes(n)
 	return t
 }
 
@@ -400,13 +465,17 @@ func (t *Table) makeNodes(n int) {
 	if n > 1 {
 		size = 1 << bits.Len(uint(n-1))
 	}
-	ns := make([]node, size)
+	t.useNodes(make([]node, size))
+}
+
+// useNodes makes zeroed nodes, as many as a power of two, the hash part.
+func (t *Table) useNodes(ns []node) {
 	for i := range ns {
 		ns[i].next = -1
 	}
 	t.nodes = &ns[0]
-	t.mask = uint32(size - 1)
-	t.free = int32(size)
+	t.mask = uint32(len(ns) - 1)
+	t.free = int32(len(ns))
 }
 
 func (t *Table) nodeSlice() []node { return unsafe.Slice(t.nodes, int(t.mask)+1) }
