@@ -6,7 +6,7 @@ LDFLAGS := -s -w
 
 export CGO_ENABLED = 0
 
-.PHONY: build run test race fuzz lint bench docs clean help
+.PHONY: build run test chaos race fuzz lint bench docs clean help
 
 build: ## the one static binary, bin/perilune
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) .
@@ -17,6 +17,10 @@ run: build ## the demo site on http://127.0.0.1:8080/, 2 workers, in the foregro
 
 test: ## all tests
 	$(GO) test ./...
+
+ROUNDS ?= 20
+chaos: ## upgrades, reloads, failed upgrades and killed workers under load, for ROUNDS rounds
+	PERILUNE_CHAOS=$(ROUNDS) $(GO) test . -run 'TestChaos' -count 1 -v -timeout 30m
 
 RACE ?= ./conf/... ./ipc/... ./logging/... ./worker/loop/...
 

@@ -148,7 +148,7 @@ http {
         location /sleep { content_by_lua_block { ngx.sleep(tonumber(ngx.var.arg_t)) ngx.print("slept") } }
         location /spin { content_by_lua_block { while true do end } }
         location /eat { content_by_lua_block { local t = {} while true do t[#t + 1] = string.rep("x", 1000000) .. #t end } }
-        location /upload { client_max_body_size 1m; content_by_lua_block { ngx.req.read_body() ngx.print(#ngx.req.get_body_data()) } }
+        location /upload { client_max_body_size 1m; client_body_buffer_size 1m; content_by_lua_block { ngx.req.read_body() ngx.print(#ngx.req.get_body_data()) } }
         location /big { content_by_lua_block { for i = 1, 16 do ngx.print(string.rep("x", 1000)) ngx.flush(true) end } }
     }
 }
