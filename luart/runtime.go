@@ -52,6 +52,8 @@ type Runtime struct {
 	initWorkerLog Logger
 	exitWorkerLog Logger
 	cpu           cpuLimit
+	cpuLimited    bool
+	asked         question
 	timers        timers
 }
 
@@ -83,6 +85,7 @@ func New(cfg Config) *Runtime {
 	rt.openCoroutine()
 	rt.openSemaphore()
 	rt.guardGlobals()
+	rt.vm.SetBudget(budgetUnits, rt.spent)
 	return rt
 }
 
@@ -292,6 +295,9 @@ func (rt *Runtime) finish(c *Ctx, t *vm.Thread, err error) int {
 	}
 	abort, isAbort := err.(*vm.AbortError)
 	if isAbort && abort.Err == errExit {
+		if c.jumped {
+			return OK
+		}
 		if c.execURI != "" {
 			return c.req.InternalRedirect(c.execURI, c.execArgs)
 		}
@@ -347,7 +353,7 @@ func (rt *Runtime) resumed() { rt.cpu.armed, rt.cpu.tripped = false, false }
 // SetCPULimit switches the check of CPU time on; the limit itself is in the
 // settings of the location.
 func (rt *Runtime) SetCPULimit() {
-	rt.vm.SetBudget(budgetUnits, func(t *vm.Thread) error { return rt.cpu.check(t) })
+	rt.cpuLimited = true
 }
 
 // budgetUnits is how many calls and loop turns pass between two looks at the clock:
