@@ -69,6 +69,7 @@ func hooks() *worker.Hooks {
 		Init:       func(srv *http.Server, info *worker.Info) error { return httplua.Init(srv, info) },
 		InitWorker: func(srv *http.Server, info *worker.Info) error { return httplua.InitWorker(srv, info) },
 		Memory:     httplua.Memory,
+		Traceback:  httplua.Traceback,
 		Exit:       httplua.ExitWorker,
 	}
 }

@@ -444,6 +444,7 @@ func TestHungWorker(t *testing.T) {
 	defer c.Close()
 	fmt.Fprintf(c, "GET /spin HTTP/1.1\r\nHost: x\r\n\r\n")
 	s.logged("has not answered for")
+	s.logged("Lua: content_by_lua(nginx.conf:14):1: in main chunk")
 	s.logged("stack: perilune/luart/vm.")
 	s.logged("exited on signal 9")
 	s.until("it is replaced", func() bool { return len(children(s.pid())) == 2 })

@@ -29,6 +29,8 @@ type Hooks struct {
 	InitWorker func(srv *http.Server, info *Info) error
 	// Memory is what the Lua state holds.
 	Memory func(srv *http.Server) uint64
+	// Traceback asks the Lua code that runs where it is. It is called from any goroutine, without the baton.
+	Traceback func(srv *http.Server) <-chan string
 	// Exit runs exit_worker_by_lua.
 	Exit func(srv *http.Server)
 }

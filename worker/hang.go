@@ -27,10 +27,25 @@ func stacks() string {
 
 // dump logs the stacks line by line, for a line of the log has a limit. It runs in a goroutine that the loop cannot stop.
 func (p *process) dump() {
-	p.log.Log(logging.Alert, 0, "the event loop stands still, the stacks of all goroutines:")
-	for line := range strings.Lines(stacks()) {
+	p.log.Log(logging.Alert, 0, "the event loop stands still")
+	if p.hooks.Traceback != nil {
+		select {
+		case text := <-p.hooks.Traceback(p.srv):
+			p.logLines("Lua: ", text)
+		case <-time.After(answerTime):
+			p.log.Log(logging.Alert, 0, "no Lua code answers: it does not run, or has called a function that takes long")
+		}
+	}
+	p.logLines("stack: ", stacks())
+}
+
+// answerTime is how long Lua code that runs has for its traceback.
+const answerTime = 500 * time.Millisecond
+
+func (p *process) logLines(prefix, text string) {
+	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line != "" {
-			p.log.Log(logging.Alert, 0, "stack: "+line)
+			p.log.Log(logging.Alert, 0, prefix+line)
 		}
 	}
 }
