@@ -32,6 +32,7 @@ const sendTimeout = time.Second
 // systemd is the notifier for a service manager that speaks sd_notify(3). Without NOTIFY_SOCKET it says nothing.
 type systemd struct {
 	addr     string
+	limit    time.Duration // for a message
 	log      *logging.Log
 	interval time.Duration // between two signs of life, 0 for none
 	waits    bool          // the master before this one is the main process as long as it lives
@@ -50,7 +51,7 @@ type systemd struct {
 // newSystemd is for a master that succeeds another one or is the first. It reads the environment and takes out of it what is meant for this process alone. NOTIFY_SOCKET and WATCHDOG_USEC
 // stay, for the next master of an upgrade.
 func newSystemd(succeeds bool, log *logging.Log) *systemd {
-	s := &systemd{addr: os.Getenv(envNotify), log: log, waits: succeeds, stored: make(map[string]int)}
+	s := &systemd{addr: os.Getenv(envNotify), limit: sendTimeout, log: log, waits: succeeds, stored: make(map[string]int)}
 	if s.addr != "" && s.addr[0] != '/' && s.addr[0] != '@' {
 		log.Logf(logging.Warn, 0, "%s \"%s\" is not supported, ignored", envNotify, s.addr)
 		s.addr = ""
@@ -94,7 +95,7 @@ func (s *systemd) send(text string, fds ...int) {
 	if s.silent() {
 		return
 	}
-	err := sendNotify(s.addr, text, fds...)
+	err := sendNotify(s.addr, s.limit, text, fds...)
 	if s.failed.Swap(err != nil) || err == nil {
 		return
 	}
@@ -102,14 +103,14 @@ func (s *systemd) send(text string, fds ...int) {
 }
 
 // sendNotify sends one message to the socket of a service manager; an address with @ is an abstract one.
-func sendNotify(addr, text string, fds ...int) error {
+func sendNotify(addr string, limit time.Duration, text string, fds ...int) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	limit := unix.NsecToTimeval(int64(sendTimeout))
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit); err != nil {
+	tv := unix.NsecToTimeval(int64(limit))
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv); err != nil {
 		return err
 	}
 	var rights []byte
@@ -134,7 +135,7 @@ func (s *systemd) barrier() {
 	defer unix.Close(p[0])
 	s.send("BARRIER=1", p[1])
 	unix.Close(p[1])
-	deadline := time.Now().Add(sendTimeout)
+	deadline := time.Now().Add(s.limit)
 	for {
 		left := time.Until(deadline)
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(p[0])}}, max(0, int(left.Milliseconds())))
@@ -142,7 +143,7 @@ func (s *systemd) barrier() {
 			continue
 		}
 		if n == 0 {
-			s.log.Logf(logging.Warn, 0, "the service manager has not read its messages within %v", sendTimeout)
+			s.log.Logf(logging.Warn, 0, "the service manager has not read its messages within %v", s.limit)
 		}
 		return
 	}

@@ -64,15 +64,16 @@ func boot(t *testing.T, s *site, files map[string]string) *host {
 	}
 	h := &host{t: t}
 	t.Cleanup(func() {
+		if t.Failed() {
+			journal, _ := h.run("journalctl", "--no-pager", "-o", "short-monotonic", "-n", "120")
+			t.Logf("systemd says:\n%s\nits journal:\n%s", s.read("systemd.log"), journal)
+		}
 		if pid, err := strconv.Atoi(h.pid); err == nil {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		removeCgroup(t, cgroup)
-		if t.Failed() {
-			t.Logf("systemd says:\n%s", s.read("systemd.log"))
-		}
 	})
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		if list := workers(cmd.Process.Pid); len(list) == 1 {
@@ -137,8 +138,7 @@ func (h *host) must(args ...string) string {
 	out, err := h.run(args...)
 	if err != nil {
 		status, _ := h.run("systemctl", "status", "--no-pager", "-l", "perilune.service")
-		journal, _ := h.run("journalctl", "--no-pager", "-o", "short-monotonic", "-n", "60")
-		h.t.Fatalf("%v: %v\n%s\n%s\n%s", args, err, out, status, journal)
+		h.t.Fatalf("%v: %v\n%s\n%s", args, err, out, status)
 	}
 	return out
 }
@@ -216,8 +216,7 @@ func TestSystemd(t *testing.T) {
 		f()
 		t.Logf("%s: %v", name, time.Since(begin).Round(time.Millisecond))
 		if t.Failed() {
-			journal, _ := h.run("journalctl", "--no-pager", "-o", "short-monotonic", "-n", "80")
-			t.Fatalf("%s failed; the journal:\n%s", name, journal)
+			t.FailNow()
 		}
 	}
 	step("start", func() {
@@ -268,6 +267,19 @@ func TestSystemd(t *testing.T) {
 		}
 		h.want(unit, "NRestarts", "0")
 		l.end(t, 0)
+	})
+	step("logrotate", func() {
+		snippet, err := os.ReadFile("../scripts/logrotate")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, script, _ := strings.Cut(string(snippet), "postrotate\n")
+		script, _, _ = strings.Cut(script, "endscript")
+		h.must("sh", "-c", script)
+		until(t, "the logs are reopened", func() bool {
+			_, err := h.run("journalctl", "-q", "-u", unit, "--grep", "reopening logs")
+			return err == nil
+		})
 	})
 	step("kill -9", func() {
 		l := startLoad(clients...)
