@@ -11,13 +11,14 @@ import (
 	"unicode/utf8"
 
 	"perilune/conf"
+	"perilune/worker/http"
 )
 
 //go:generate go run . ../directives.md
 
 // modules are all modules with directives, those of the program's own wiring.
 func modules() []*conf.Module {
-	return conf.Modules()
+	return append(conf.Modules(), http.Modules()...)
 }
 
 func main() {

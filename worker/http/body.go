@@ -45,7 +45,7 @@ type requestBody struct {
 // BodyBytes returns the body if it is in memory; nil if there is none or it is
 // in a file.
 func (r *Request) BodyBytes() []byte {
-	r = r.Main
+	r = r.bodyOwner()
 	if r.body.file != 0 {
 		return nil
 	}
@@ -54,13 +54,13 @@ func (r *Request) BodyBytes() []byte {
 
 // BodyFile returns the path of the file that the body was written to, "" if it
 // is in memory.
-func (r *Request) BodyFile() string { return r.Main.body.path }
+func (r *Request) BodyFile() string { return r.bodyOwner().body.path }
 
 // BodySize returns the size of the body that ReadBody has read.
-func (r *Request) BodySize() int64 { return r.Main.body.size }
+func (r *Request) BodySize() int64 { return r.bodyOwner().body.size }
 
 // BodyRead reports whether ReadBody has been called.
-func (r *Request) BodyRead() bool { return r.Main.body.read }
+func (r *Request) BodyRead() bool { return r.bodyOwner().body.read }
 
 // continueExpected sends 100 Continue to a client that waits for it.
 func (r *Request) continueExpected() error {
@@ -81,7 +81,9 @@ func (r *Request) continueExpected() error {
 // goes and into a file beyond that. It parks as long as the client is slow. The
 // error carries the status to return; afterwards nothing more is read.
 func (r *Request) ReadBody() error {
-	r = r.Main
+	if r.Parent != nil {
+		return nil // it has what the parent has read
+	}
 	b := &r.body
 	if b.read || r.engine.discarding {
 		return nil

@@ -20,7 +20,7 @@ func (r *Request) TimedOut() bool { return r.Conn.timedout }
 
 // SetBody replaces the body that ReadBody has read.
 func (r *Request) SetBody(data []byte) {
-	b := &r.Main.body
+	b := &r.bodyOwner().body
 	if b.file != 0 {
 		_ = unix.Close(b.file - 1)
 		if !b.keep {

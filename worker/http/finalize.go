@@ -25,6 +25,8 @@ func (r *Request) Finalize(rc int) {
 	case rc == Declined:
 		r.Content = nil
 		r.runPhases()
+	case r.Parent != nil:
+		r.finalizeSub(rc)
 	case rc == Error || rc == 408 || rc == StatusClientClosedRequest || c.errored:
 		if rc == 408 {
 			c.timedout = true
@@ -36,6 +38,9 @@ func (r *Request) Finalize(rc int) {
 	case rc >= 300 || rc == 201 || rc == 204:
 		r.Finalize(r.specialResponse(rc))
 	default:
+		if r.sub != nil {
+			r.waitOutput()
+		}
 		if err := r.flushOut(); err != nil {
 			r.terminate(Error)
 			return
@@ -135,6 +140,7 @@ func (r *Request) free() {
 		r.engine.old[i] = nil
 	}
 	r.engine.old = r.engine.old[:0]
+	r.freeSubrequests()
 	r.releaseOut()
 	r.releaseBody()
 	if c.req == r {

@@ -69,6 +69,9 @@ func headerFilter(r *Request) error {
 		return nil
 	}
 	r.HeaderSent = true
+	if r.Parent != nil {
+		return nil // the header of a subrequest is nobody's but who captures it
+	}
 	h := &r.HeadersOut
 	r.chunkedHeader()
 	if r.Plain {
@@ -98,7 +101,7 @@ func headerFilter(r *Request) error {
 	before := len(o.buf)
 	o.buf = r.appendHeader(o.buf)
 	r.HeaderLen = int64(len(o.buf) - before)
-	if r.HeaderOnly {
+	if r.HeaderOnly && r.sub == nil {
 		return writeFilter(r, Buf{Last: true})
 	}
 	return nil

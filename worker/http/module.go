@@ -17,6 +17,8 @@ type MainConf struct {
 	serverRewrite int // where in engine an internal redirect starts
 	rewrite       int // where a named location starts
 
+	subrequestEnds []func(sr *Request)
+
 	headerFilters []func(next HeaderFilter) HeaderFilter
 	bodyFilters   []func(next BodyFilter) BodyFilter
 	headerFilter  HeaderFilter

@@ -136,6 +136,9 @@ func (r *Request) output(b Buf) error {
 // writeFilter is the last of the body filters: it frames chunks, gathers small
 // pieces and sends large ones.
 func writeFilter(r *Request, b Buf) error {
+	if s := r.sub; s != nil && !s.direct {
+		return s.write(r, b)
+	}
 	o := r.outBuf()
 	if o.last {
 		return nil // nothing follows the end

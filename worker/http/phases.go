@@ -137,6 +137,10 @@ func (r *Request) runPhases() {
 				return
 			}
 		default:
+			if step.kind == stepAccess && r.Parent != nil {
+				r.engine.phase = step.next // the main request has been let in
+				continue
+			}
 			rc = step.handler(r)
 			if rc != Declined && !r.afterHandler(step, rc) {
 				return
@@ -309,12 +313,11 @@ func (r *Request) NamedLocation(name []byte) int {
 
 func (r *Request) redirectAllowed(complaint string, to []byte) bool {
 	r.engine.changes--
+	r.Retain()
 	if r.engine.changes > 0 {
-		r.engine.count++
 		return true
 	}
 	r.Log(logging.Error, complaint, to)
-	r.engine.count++
 	r.Finalize(500)
 	return false
 }

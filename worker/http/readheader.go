@@ -30,14 +30,7 @@ type requestState struct {
 
 // newRequest takes a request for a connection whose first byte has come.
 func (s *Server) newRequest(c *Conn) *Request {
-	var r *Request
-	if n := len(s.freeRequests); n > 0 {
-		r = s.freeRequests[n-1]
-		s.freeRequests[n-1] = nil
-		s.freeRequests = s.freeRequests[:n-1]
-	} else {
-		r = &Request{Ctx: make([]any, len(c.addr.def.Ctx.Loc))}
-	}
+	r := s.takeRequest(len(c.addr.def.Ctx.Loc))
 	c.Requests++
 	s.requests++
 	r.Conn, r.Server, r.Main = c, s, r
@@ -53,6 +46,18 @@ func (s *Server) newRequest(c *Conn) *Request {
 	r.engine.count = 1
 	r.engine.changes = maxURIChanges + 1
 	r.engine.line.Pos = c.pos
+	return r
+}
+
+// takeRequest takes an empty request, of so many modules.
+func (s *Server) takeRequest(modules int) *Request {
+	n := len(s.freeRequests)
+	if n == 0 {
+		return &Request{Ctx: make([]any, modules)}
+	}
+	r := s.freeRequests[n-1]
+	s.freeRequests[n-1] = nil
+	s.freeRequests = s.freeRequests[:n-1]
 	return r
 }
 

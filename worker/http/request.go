@@ -198,6 +198,8 @@ type Request struct {
 	HeaderLen int64     // of the response
 	ErrStatus int       // status that an error page stands for, 0 if none
 
+	sub    *subState   // nil without subrequests
+	bodyOf *Request    // whose body it is, of a subrequest
 	vars   *[]varValue // of the variables that have a place; subrequests may share them
 	engine requestState
 	body   requestBody

@@ -1,0 +1,379 @@
+package http
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"perilune/logging"
+	"perilune/worker/loop"
+)
+
+// maxSubrequests is how deep subrequests may be nested.
+const maxSubrequests = 50
+
+// VarsMode says which variables with a place of their own (set, map, …) a subrequest sees.
+type VarsMode uint8
+
+// The modes; the names in brackets are those of ngx.location.capture.
+const (
+	ShareVars VarsMode = iota // the parent's (share_all_vars), as a subrequest of nginx itself
+	CopyVars                  // a copy of the parent's (copy_all_vars)
+	NewVars                   // its own, none of which is set
+)
+
+// SubrequestOptions says how a subrequest differs from a plain GET of nginx's.
+type SubrequestOptions struct {
+	Method     Method // MethodGet if 0
+	MethodName string // of Method; "GET" if empty
+
+	// The body: nil shares the parent's, unless DropBody is set. It must stay as it is.
+	Body     []byte
+	DropBody bool
+
+	Vars VarsMode
+
+	// Capture keeps the response from the client: afterwards it is in HeadersOut, CapturedStatus and CapturedBody.
+	// Otherwise the body becomes part of the parent's, at the place where the parent's output is when Subrequest is
+	// called.
+	Capture bool
+
+	// Prepare is called before the subrequest starts, to give it what modules keep of a request: contexts in Ctx,
+	// variables by SetVariable.
+	Prepare func(sr *Request)
+}
+
+// subState is what a request keeps of subrequests: of itself if it is one, and of those in its output.
+type subState struct {
+	depth    int // subrequests that may be nested in it
+	capture  bool
+	done     bool
+	status   int
+	captured []byte
+	waiter   loop.Waiter
+
+	queue     []piece // output behind that of subrequests that have not ended
+	advancing bool
+	direct    bool       // output goes to the client, not to the queue
+	all       []*Request // of a main request: to be freed with it
+}
+
+// piece is output that waits for its turn: bytes, or what a subrequest sends.
+type piece struct {
+	sr   *Request
+	data []byte
+	last bool
+}
+
+// ErrSubrequests is the error for subrequests nested too deeply; it has been logged.
+var ErrSubrequests = errors.New("too many nested subrequests")
+
+// Subrequest starts a request for uri within r, and returns it at once. Its phases, from server-rewrite on and without
+// those of access, run straight-line on a task of the loop, when the caller parks; Wait waits for their end. Several
+// subrequests may be started before one is waited for: they run in parallel. What a subrequest keeps in memory lives
+// as long as the main request.
+func (r *Request) Subrequest(uri, args []byte, o *SubrequestOptions) (*Request, error) {
+	depth := maxSubrequests
+	if r.Parent != nil {
+		depth = r.sub.depth - 1
+	}
+	if depth < 0 {
+		r.Log(logging.Error, "subrequests cycle while processing \"%s\"", uri)
+		return nil, ErrSubrequests
+	}
+	s := r.Server
+	sr := s.takeRequest(len(r.Ctx))
+	sr.Conn, sr.Server, sr.Main, sr.Parent, sr.MainConf = r.Conn, s, r.Main, r, r.MainConf
+	sr.sub = &subState{depth: depth, capture: o.Capture}
+	sr.Start, sr.StartMsec = s.loop.Now(), s.loop.NowMsec()
+	sr.RequestLine, sr.UnparsedURI, sr.Protocol, sr.HTTPVersion = r.RequestLine, r.UnparsedURI, r.Protocol, r.HTTPVersion
+	sr.Plain = r.Plain
+	sr.MethodID, sr.Method = MethodGet, []byte("GET")
+	if o.Method != 0 {
+		sr.MethodID, sr.Method = o.Method, []byte(o.MethodName)
+	}
+	sr.URI, sr.Args, sr.HasArgs = bytes.Clone(uri), bytes.Clone(args), len(args) > 0
+	sr.SetExten()
+	sr.Internal = true
+	sr.HeadersOut.ContentLengthN, sr.HeadersOut.LastModified = -1, -1
+	sr.engine.changes = maxURIChanges + 1
+	sr.engine.expectTested = true
+	sr.copyHeadersIn(r, o)
+	sr.shareVars(r, o.Vars)
+	sr.useServer(r.Srv)
+	if o.Prepare != nil {
+		o.Prepare(sr)
+	}
+	r.Main.ownState().all = append(r.Main.ownState().all, sr)
+	if !o.Capture {
+		state := r.ownState()
+		state.queue = append(state.queue, piece{sr: sr})
+	}
+	r.Retain()
+	sr.engine.phase = sr.MainConf.serverRewrite
+	s.loop.Go(sr.runPhases)
+	return sr, nil
+}
+
+// ownState is the request's subState, made if need be.
+func (r *Request) ownState() *subState {
+	if r.sub == nil {
+		r.sub = &subState{}
+	}
+	return r.sub
+}
+
+// copyHeadersIn gives a subrequest the parent's header, and the body that is asked for.
+func (r *Request) copyHeadersIn(parent *Request, o *SubrequestOptions) {
+	list := r.HeadersIn.List
+	in := parent.HeadersIn
+	own := o.Body != nil || o.DropBody
+	for _, h := range in.List {
+		if !own || h.ID != HeaderContentLength && h.ID != HeaderTransferEncoding {
+			list = append(list, h)
+		}
+	}
+	in.List = list
+	r.HeadersIn = in
+	if !own {
+		r.bodyOf = parent.bodyOwner()
+		return
+	}
+	r.bodyOf = r
+	r.body = requestBody{read: true, mem: o.Body, size: int64(len(o.Body))}
+	r.HeadersIn.Chunked = false
+	r.HeadersIn.ContentLengthN = -1
+	r.HeadersIn.Reindex()
+	if o.Body != nil {
+		r.HeadersIn.ContentLengthN = r.body.size
+		r.HeadersIn.Add(HeaderContentLength, []byte("Content-Length"), strconv.AppendInt(nil, r.body.size, 10))
+	}
+}
+
+func (r *Request) shareVars(parent *Request, mode VarsMode) {
+	switch mode {
+	case ShareVars:
+		r.vars = parent.vars
+		r.parts.captures.named = append(r.parts.captures.named, parent.parts.captures.named...)
+	case CopyVars:
+		r.vars = &r.parts.values
+		r.parts.values = append(r.parts.values[:0], *parent.vars...)
+		r.parts.captures.named = append(r.parts.captures.named, parent.parts.captures.named...)
+	default:
+		r.vars = &r.parts.values
+	}
+}
+
+// Wait parks until the subrequest has ended. A caller other than the first returns when it is woken by nobody: only one
+// may wait.
+func (r *Request) Wait() error {
+	s := r.sub
+	if s.done {
+		return nil
+	}
+	return r.Server.loop.Park(&s.waiter, 0)
+}
+
+// Ended reports whether the subrequest has ended.
+func (r *Request) Ended() bool { return r.sub.done }
+
+// CapturedStatus is the status of a captured subrequest that has ended.
+func (r *Request) CapturedStatus() int { return r.sub.status }
+
+// CapturedBody is the body of a captured subrequest; truncated says that it is not whole.
+func (r *Request) CapturedBody() (body []byte, truncated bool) {
+	return r.sub.captured, !r.out.last
+}
+
+// finalizeSub ends a subrequest as Finalize does a request.
+func (r *Request) finalizeSub(rc int) {
+	s := r.sub
+	c := r.Conn
+	special := rc >= 300 || rc == 201 || rc == 204
+	switch {
+	case s.capture:
+		s.status = capturedStatus(r.HeadersOut.Status, rc)
+		if special && !r.HeaderSent {
+			r.ErrStatus = rc
+			r.HeadersOut.ContentType = ""
+			r.HeadersOut.ContentLengthN, r.HeadersOut.LastModified = 0, -1
+			_ = r.SendHeader() // its filters may want to see it
+		}
+		if special {
+			r.out.last = true
+		}
+	case rc == Error, rc == 408, rc == StatusClientClosedRequest, c.errored, rc == StatusClose:
+		c.timedout = c.timedout || rc == 408 || rc == StatusClose
+		c.errored = true
+	case special:
+		r.finalizeSub(r.specialResponse(rc))
+		return
+	}
+	r.engine.ended = true
+	s.done = true
+	if !s.capture {
+		r.Parent.advance()
+	}
+	r.Server.loop.Wake(&s.waiter, nil)
+	if m := r.Main; len(m.sub.queue) == 0 || c.errored {
+		r.Server.loop.Wake(&m.sub.waiter, nil)
+	}
+	r.drop()
+}
+
+func capturedStatus(status, rc int) int {
+	switch {
+	case status != 0:
+		return status
+	case rc == Error:
+		return 500
+	case rc >= 100:
+		return rc
+	}
+	return 200
+}
+
+// waitOutput parks until the output of all subrequests has been sent, at the end of a main request.
+func (r *Request) waitOutput() {
+	s := r.sub
+	for len(s.queue) > 0 && !r.Conn.errored {
+		if r.Server.loop.Park(&s.waiter, 0) != nil {
+			return
+		}
+	}
+}
+
+// inTurn reports whether what the request sends goes to its destination at once: nothing before it is missing.
+func (r *Request) inTurn() bool {
+	for r.Parent != nil && !r.sub.capture {
+		q := r.Parent.sub.queue
+		if len(q) == 0 || q[0].sr != r {
+			return false
+		}
+		r = r.Parent
+	}
+	return true
+}
+
+// write takes a piece of the body of a request that is a subrequest, or that has subrequests in its output.
+func (s *subState) write(r *Request, b Buf) error {
+	if len(s.queue) == 0 && r.inTurn() {
+		return r.emit(b)
+	}
+	data, err := r.readBuf(b)
+	if err != nil {
+		return err
+	}
+	if len(data) > 0 || b.Last && r.Parent == nil {
+		s.queue = append(s.queue, piece{data: data, last: b.Last})
+	}
+	if b.Last {
+		r.out.last = true
+	}
+	return nil
+}
+
+// emit sends output whose turn it is: to who captures it, or to the client.
+func (r *Request) emit(b Buf) error {
+	to := r
+	for to.Parent != nil && !to.sub.capture {
+		to = to.Parent
+	}
+	if r.Parent != nil {
+		r.out.last = r.out.last || b.Last
+	}
+	if to != r {
+		b.Last = false
+	}
+	if to.Parent != nil {
+		data, err := to.readBuf(b)
+		to.sub.captured = append(to.sub.captured, data...)
+		return err
+	}
+	if !to.HeaderSent {
+		if err := to.SendHeader(); err != nil {
+			return err
+		}
+	}
+	to.sub.direct = true
+	defer func() { to.sub.direct = false }()
+	to.out.last = false
+	return writeFilter(to, b)
+}
+
+// readBuf makes the content of a piece of a body one that lasts.
+func (r *Request) readBuf(b Buf) ([]byte, error) {
+	if b.FileLen == 0 {
+		return bytes.Clone(b.Data), nil
+	}
+	data := make([]byte, b.FileLen)
+	n, err := unix.Pread(b.File, data, b.Off)
+	for int64(n) < b.FileLen && err == nil {
+		var more int
+		more, err = unix.Pread(b.File, data[n:], b.Off+int64(n))
+		if more == 0 {
+			break
+		}
+		n += more
+	}
+	if err != nil || int64(n) < b.FileLen {
+		r.LogErr(logging.Crit, err, "pread() failed")
+		return nil, errClosed
+	}
+	return data, nil
+}
+
+// advance sends what has its turn of the output that waits behind a subrequest.
+func (r *Request) advance() {
+	s := r.sub
+	if s.advancing || !r.inTurn() {
+		return
+	}
+	s.advancing = true
+	for len(s.queue) > 0 {
+		p := s.queue[0]
+		if p.sr != nil {
+			p.sr.advance()
+			if !p.sr.sub.done || len(p.sr.sub.queue) > 0 {
+				break
+			}
+		} else if r.emit(Buf{Data: p.data, Last: p.last}) != nil {
+			r.Conn.errored = true
+		}
+		s.queue = s.queue[1:]
+	}
+	s.advancing = false
+}
+
+// freeSubrequests frees the subrequests of a main request.
+func (r *Request) freeSubrequests() {
+	if r.sub == nil {
+		return
+	}
+	for _, sr := range r.sub.all {
+		for _, h := range r.MainConf.subrequestEnds {
+			h(sr)
+		}
+		sr.releaseOut()
+		if sr.bodyOf == sr {
+			sr.releaseBody()
+		}
+		r.Server.freeRequest(sr)
+	}
+}
+
+// AddSubrequestEnd adds a function to call for each subrequest before its memory is used again, at the end of the main
+// request: the log phase is the main request's alone. For Postconfiguration.
+func (m *MainConf) AddSubrequestEnd(h func(sr *Request)) {
+	m.subrequestEnds = append(m.subrequestEnds, h)
+}
+
+// bodyOwner is the request whose body is that of r.
+func (r *Request) bodyOwner() *Request {
+	if r.bodyOf != nil {
+		return r.bodyOf
+	}
+	return r
+}
