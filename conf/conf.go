@@ -60,6 +60,7 @@ type Cycle struct {
 	HTTP      *Ctx  // the http block; nil without one
 	Snapshot  *Snapshot
 	Listening []*Listening
+	Zones     []*Zone
 	Files     *logging.Files
 
 	modulesUsed bool // a block has been seen that needs all modules there are

@@ -30,6 +30,7 @@ type Manifest struct {
 	Snapshot   *conf.Snapshot // every file of the configuration
 	Sockets    []SocketFDs    // listen sockets
 	Files      map[string]int // log files: path to descriptor
+	Zones      map[string]int // shared-memory zones: name to descriptor
 	User       *User          // whom to become once the configuration is there; nil to stay
 	Daemonized bool           // SIGWINCH means something only then
 	Console    bool           // what is logged until the start is done goes to standard error, too

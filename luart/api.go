@@ -104,6 +104,7 @@ func (rt *Runtime) openAPI() {
 	rt.openHeader(ngx)
 	rt.openVar(ngx)
 	rt.openArg(ngx)
+	rt.openShared(ngx)
 
 	g := m.Globals()
 	g.SetStr("ngx", ngx.Value())

@@ -20,6 +20,11 @@ func WriteDocs(w io.Writer) error {
 	for _, f := range fields {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", f[0], f[1])
 	}
+	b.WriteString("\n## ngx.shared.DICT\n\nThe dictionaries of `lua_shared_dict`, by name. All workers share them, and they outlive reloads.\n" +
+		"The functions are methods: `ngx.shared.DICT:get(key)`.\n\n| Method | What it does |\n|---|---|\n")
+	for _, f := range sharedMethods() {
+		fmt.Fprintf(&b, "| `%s%s` | %s |\n", f.name, f.args, f.doc)
+	}
 	b.WriteString("\n## Constants\n\n| Constant | Value |\n|---|---|\n")
 	for _, c := range Constants {
 		fmt.Fprintf(&b, "| `ngx.%s` | %d |\n", c.Name, c.Value)
@@ -36,6 +41,7 @@ var fields = [][2]string{
 	{"ngx.ctx", "a table that lives as long as the request"},
 	{"ngx.headers_sent", "whether the header of the response was sent"},
 	{"ngx.is_subrequest", "whether this is a subrequest"},
+	{"ngx.shared.DICT", "a dictionary of `lua_shared_dict`, nil when there is none of that name"},
 	{"ngx.config.subsystem", "`http`"},
 	{"ngx.config.debug", "`false`"},
 	{"ngx.config.nginx_version", "the version of nginx that is followed, as a number"},

@@ -27,6 +27,7 @@ type Config struct {
 	Prefix       string // with a slash at its end
 	PackagePath  string // lua_package_path, "" for the default
 	PackageCPath string // lua_package_cpath
+	Shared       []SharedDict
 	NginxVersion int    // 1027004
 	Configure    string // the configure arguments of -V
 	// Settings are those of code outside of requests.
@@ -48,6 +49,7 @@ type Runtime struct {
 	headersMeta *vm.Table
 	scratch     []byte // taken by whoever fills it
 	unescaped   []byte
+	shared      []byte // strings out of dictionaries pass through it
 
 	initWorkerLog Logger
 	exitWorkerLog Logger

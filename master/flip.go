@@ -51,6 +51,7 @@ type predecessor struct {
 	pid     int
 	state   heritage
 	sockets *socketSet
+	zones   *zoneSet
 }
 
 // heritage is the state that a master hands to the next one. Versions of the program may differ: fields are only added.
@@ -63,12 +64,15 @@ type heritage struct {
 
 // offered describes a descriptor that is handed over.
 type offered struct {
-	Kind      string // "listen"
+	Kind      string // "listen" or "zone"
 	Network   string `json:",omitempty"`
 	Addr      string `json:",omitempty"`
 	Backlog   int    `json:",omitempty"`
 	Reuseport bool   `json:",omitempty"`
 	File      string `json:",omitempty"`
+	Name      string `json:",omitempty"`
+	Use       string `json:",omitempty"`
+	Size      int64  `json:",omitempty"`
 }
 
 // answer is what the next master says to the one before it.
@@ -126,13 +130,20 @@ func (f *flip) take(log *logging.Log) error {
 		closeFDs(fds)
 		return fmt.Errorf("what the master before this one hands over: %w", err)
 	}
-	p := &predecessor{pid: os.Getppid(), sockets: &socketSet{}}
+	p := &predecessor{pid: os.Getppid(), sockets: &socketSet{}, zones: &zoneSet{}}
 	if err := json.Unmarshal([]byte(state), &p.state); err != nil {
 		return fmt.Errorf("the state of the master before this one: %w", err)
 	}
 	for i, name := range names {
 		var o offered
-		if err := json.Unmarshal([]byte(name), &o); err != nil || o.Kind != "listen" || !listens(fds[i]) {
+		err := json.Unmarshal([]byte(name), &o)
+		if err == nil && o.Kind == "zone" {
+			if err := p.zones.inherit(&o, fds[i], log); err != nil {
+				log.Log(logging.Alert, 0, err.Error())
+			}
+			continue
+		}
+		if err != nil || o.Kind != "listen" || !listens(fds[i]) {
 			log.Log(logging.Warn, 0, "the inherited descriptor "+name+" is of no use, ignored")
 			unix.Close(fds[i])
 			continue

@@ -5,6 +5,7 @@ import (
 
 	"perilune/conf"
 	"perilune/ipc"
+	"perilune/ipc/shm"
 	"perilune/logging"
 )
 
@@ -15,6 +16,7 @@ type generation struct {
 	core    *conf.CoreConf
 	log     *logging.Log
 	sockets *socketSet
+	zones   *zoneSet
 	slots   []*slot
 	started bool // all workers have been started, not only the first
 }
@@ -47,6 +49,7 @@ type worker struct {
 	slot  *slot
 	proc  process
 	ch    channel
+	owner shm.Owner // of locks in shared memory
 	state state
 
 	started  time.Time

@@ -61,6 +61,7 @@ func (s *system) exec(g *generation, n int, child *os.File) (int, error) {
 		Snapshot: g.cycle.Snapshot,
 		Sockets:  g.sockets.fdsOf(n, len(g.slots), raw),
 		Files:    make(map[string]int),
+		Zones:    g.zones.fdsOf(raw),
 		User:     s.user(g), Daemonized: s.daemonized, Console: s.console,
 	}
 	for _, f := range g.cycle.Files.All() {

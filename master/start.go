@@ -150,6 +150,7 @@ func (s *system) single(g *generation) int {
 	tell := func(ending bool) { s.notify.settled(viewOf(cur, ending)) }
 	host := func(g *generation) *SingleCycle {
 		g.sockets.fill(g.cycle.Listening)
+		g.zones.fill(g.cycle)
 		return &SingleCycle{
 			Cycle: g.cycle, Log: g.log,
 			Commit: func() {
@@ -161,7 +162,10 @@ func (s *system) single(g *generation) int {
 				s.discard(g)
 				tell(false)
 			},
-			Release: g.cycle.Files.CloseAll,
+			Release: func() {
+				g.cycle.Files.CloseAll()
+				g.zones.drop()
+			},
 		}
 	}
 	s.notify.begin(afterFunc)
@@ -224,6 +228,11 @@ func (s *system) try(cycle *conf.Cycle) error {
 		return err
 	}
 	defer cycle.Files.CloseAll()
+	zones, err := openZones(cycle, nil, s.initLog)
+	if err != nil {
+		return err
+	}
+	zones.drop()
 	return testSockets(cycle.Listening, s.initLog)
 }
 

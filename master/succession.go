@@ -32,6 +32,8 @@ func (s *system) upgrade(g *generation, done func(next successor, err error)) {
 		g.log.Log(logging.Alert, 0, err.Error())
 	}
 	names, fds := offer(g.sockets)
+	zoneNames, zoneFDs := g.zones.offer()
+	names, fds = append(names, zoneNames...), append(fds, zoneFDs...)
 	state := heritage{Daemonized: s.daemonized, PidFile: s.pid, Generations: s.count, Upgrades: s.upgrades + 1}
 	go func() {
 		next, err := s.flip.start(names, fds, state)
@@ -158,5 +160,6 @@ func (s *system) took(g *generation) {
 	}
 	if p != nil {
 		p.sockets.drop(g.log)
+		p.zones.drop()
 	}
 }

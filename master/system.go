@@ -44,7 +44,10 @@ func (s *system) env() env {
 		after:   afterFunc,
 		load:    s.load,
 		discard: s.discard,
-		release: func(g *generation) { g.cycle.Files.CloseAll() },
+		release: func(g *generation) {
+			g.cycle.Files.CloseAll()
+			g.zones.drop()
+		},
 		spawn:   s.spawn,
 		begun:   s.begun,
 		changed: s.changed,
@@ -114,11 +117,18 @@ func (s *system) build(cycle *conf.Cycle, old *generation, log *logging.Log) (*g
 		return nil, err
 	}
 	var before *socketSet
+	var zonesBefore *zoneSet
 	switch {
 	case old != nil:
-		before = old.sockets
+		before, zonesBefore = old.sockets, old.zones
 	case s.flip != nil && s.flip.before != nil:
-		before = s.flip.before.sockets
+		before, zonesBefore = s.flip.before.sockets, s.flip.before.zones
+	}
+	zones, err := openZones(cycle, zonesBefore, log)
+	if err != nil {
+		log.Log(logging.Emerg, 0, err.Error())
+		cycle.Files.CloseAll()
+		return nil, err
 	}
 	workers := cycle.CoreConf().WorkerProcesses.V
 	if s.alone {
@@ -127,17 +137,23 @@ func (s *system) build(cycle *conf.Cycle, old *generation, log *logging.Log) (*g
 	sockets, err := openSockets(cycle.Listening, workers, before, s.inherited, log, time.Sleep)
 	if err != nil {
 		cycle.Files.CloseAll()
+		zones.drop()
 		return nil, err
 	}
 	sockets.configure(cycle.Listening, log)
 	cycleLog.Log(logging.Notice, 0, "using the \"epoll\" event method")
 	s.count++
-	return newGeneration(s.count, cycle, cycleLog, sockets), nil
+	g := newGeneration(s.count, cycle, cycleLog, sockets)
+	g.zones = zones
+	return g, nil
 }
 
 func (s *system) discard(g *generation) {
 	g.sockets.abandon(g.log)
 	g.cycle.Files.CloseAll()
+	if !s.alone {
+		g.zones.drop() // else an engine may still use them
+	}
 }
 
 // begun finishes the start of the process.

@@ -36,6 +36,7 @@ func (m *master) start(g *generation, s *slot) {
 	}
 	w := &worker{pid: proc.Pid(), gen: g, slot: s, proc: proc, ch: ch, started: m.env.now()}
 	w.lastBeat = w.started
+	w.owner = g.zones.ownerOf(w.pid)
 	s.w = w
 	m.workers[w] = true
 	m.log.Logf(logging.Notice, 0, "start worker process %d", w.pid)
@@ -190,6 +191,7 @@ func (m *master) kill(w *worker, sig syscall.Signal) {
 func (m *master) onExit(w *worker, st exitStatus) {
 	delete(m.workers, w)
 	m.buried(w)
+	w.gen.zones.release(w.owner, m.log)
 	w.ch.Close()
 	if w.slot.w == w {
 		w.slot.w = nil

@@ -101,6 +101,9 @@ func (p *process) prepare(modules []*conf.Module, hooks *Hooks) error {
 	setOOMScore(cycle.CoreConf(), log)
 	own, err := attach(cycle, m.Sockets)
 	if err == nil {
+		err = attachZones(cycle, m.Zones)
+	}
+	if err == nil {
 		p.engine, err = newEngine(cycle, log, hooks, m.Slot, m.Workers)
 	}
 	if err != nil {

@@ -183,6 +183,7 @@ func (s *single) reload() {
 	e, err := s.open(c)
 	if err != nil {
 		c.Cancel()
+		c.Release()
 		return
 	}
 	s.reloading = true

@@ -44,6 +44,9 @@ type stripe struct {
 	buckets []byte
 }
 
+// MaxName is how long a zone's name can be.
+const MaxName = maxName
+
 // Create makes a new, empty zone in a memory file whose size is sealed.
 func Create(name string, size int64) (*Zone, error) {
 	if size < MinSize || size > MaxSize {

@@ -27,6 +27,7 @@ type mainConf struct {
 	used         luart.Phase // phases that any block has code for
 	cpuLimit     bool        // some block has lua_cpu_limit
 	worker       *Worker     // in a worker that runs
+	shared       []*conf.Zone
 
 	maxPendingTimers     conf.Setting[int]
 	maxRunningTimers     conf.Setting[int]
@@ -129,6 +130,7 @@ func commands() []conf.Command {
 			Doc: "stops Lua code that uses more CPU time than this without ever waiting: 503; 0 is no limit (not in ngx_lua)"},
 	}
 	list = append(list, flagCommands()...)
+	list = append(list, sharedCommands()...)
 	list = append(list, hookCommands("init_by_lua", "when a worker starts, before it takes requests",
 		func(m *mainConf) **hook { return &m.init })...)
 	list = append(list, hookCommands("init_worker_by_lua", "when a worker starts, after init_by_lua",

@@ -52,6 +52,7 @@ func serve(t testing.TB, dir, addr string) (*server, error) {
 	for _, ls := range cycle.Listening {
 		ls.FDs = []int{listenAt(t, addr)}
 	}
+	createZones(t, cycle)
 	l, err := loop.New()
 	if err != nil {
 		t.Fatal(err)

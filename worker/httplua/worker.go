@@ -47,6 +47,11 @@ func Init(srv *http.Server, info luart.Worker) error {
 		Timers: luart.TimerLimits{Pending: m.maxPendingTimers.V, Running: m.maxRunningTimers.V,
 			Hold: srv.Hold, Release: srv.Unhold},
 	}
+	var err error
+	if w.cfg.Shared, err = m.sharedDicts(srv.Loop()); err != nil {
+		srv.ErrorLog().Log(logging.Emerg, 0, err.Error())
+		return err
+	}
 	rt, err := w.newRuntime()
 	if err != nil {
 		return err
