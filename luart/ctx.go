@@ -49,6 +49,8 @@ type Ctx struct {
 	chunk        *Chunk // of a body filter that runs
 	filteredLast bool   // a body filter has seen the end
 	setArg       []string
+	body         *newBody
+	jumped       bool   // ngx.req.set_uri has changed the location
 	log          Logger // of code without a request
 }
 
@@ -95,6 +97,7 @@ func (c *Ctx) Release() {
 func (c *Ctx) reset() {
 	c.exited, c.exitCode = false, 0
 	c.execURI, c.execArgs = "", ""
+	c.jumped = false
 }
 
 func (c *Ctx) sent() bool { return c.headerSent || c.req.HeaderSent() }

@@ -139,6 +139,16 @@ func (r *fakeRequest) BodyRead() bool      { return r.bodyRead }
 func (r *fakeRequest) Body() []byte        { return r.body }
 func (r *fakeRequest) BodyFile() string    { return r.bodyFile }
 func (r *fakeRequest) SetBody(b []byte)    { r.body = append([]byte(nil), b...) }
+func (r *fakeRequest) SpillBody() error {
+	r.bodyFile = "spilled"
+	return nil
+}
+func (r *fakeRequest) SetBodyFile(path string, clean bool) (int64, error) {
+	r.bodyFile = path
+	return 3, nil
+}
+func (r *fakeRequest) BodyBufferSize() int          { return 16 }
+func (r *fakeRequest) SetURI(uri string, jump bool) { r.vars["uri"] = uri }
 func (r *fakeRequest) Variable(name string) ([]byte, bool) {
 	v, ok := r.vars[name]
 	return []byte(v), ok

@@ -115,6 +115,13 @@ type Request interface {
 	Body() []byte // nil when there is none or when it is in a file
 	BodyFile() string
 	SetBody(data []byte)
+	// SpillBody moves the body to a file; SetBodyFile makes a file the body and
+	// returns its size.
+	SpillBody() error
+	SetBodyFile(path string, clean bool) (int64, error)
+	BodyBufferSize() int // client_body_buffer_size
+	// SetURI changes the URI; jump says that the location changes with it.
+	SetURI(uri string, jump bool)
 
 	// Variable finds a variable by its name in lower case.
 	Variable(name string) (value []byte, found bool)

@@ -16,7 +16,7 @@ type thread struct {
 	wait    Waiter // where it is parked
 	state   threadState
 	killed  bool
-	cancel  func() // undoes what it waits for, when it is killed
+	cancel  func()     // undoes what it waits for, when it is killed
 	awaited bool       // the parent is in ngx.thread.wait for it
 	results []vm.Value // of a zombie: true or false first
 }

@@ -101,7 +101,7 @@ func (r *Request) SpillBody() error {
 }
 
 // SetBodyFile makes the content of a file the request's body; with clean the file
-// is deleted when the request ends. The error is that of the system call.
+// is deleted when the request ends. The error is that of open(2).
 func (r *Request) SetBodyFile(path string, clean bool) error {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

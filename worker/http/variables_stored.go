@@ -59,10 +59,24 @@ func (v *Variables) storedVariable(name, doc string, keep bool, compute func(r *
 		},
 		Set: func(r *Request, value []byte) {
 			p := r.place(n)
+			if isUnset(value) {
+				p.data, p.state = nil, varNotFound
+				return
+			}
 			p.data, p.state = r.view(value), varValid
 		},
 	}
 }
+
+// unset is the value that UnsetVariable sets: told by its place, for an empty value is a value.
+var unset = make([]byte, 0, 1)
+
+func isUnset(value []byte) bool {
+	return len(value) == 0 && cap(value) == 1 && &value[:1][0] == &unset[:1][0]
+}
+
+// UnsetVariable takes a variable's value away. It answers as SetVariable does.
+func (r *Request) UnsetVariable(name string) (known, changed bool) { return r.SetVariable(name, unset) }
 
 // AddComputed gives the configuration a variable whose value is computed at its first use in a request and kept for
 // the rest of it, unless it is set; with keep off it is computed at every use. The value must stay as it is until the

@@ -137,6 +137,7 @@ func commands() []conf.Command {
 		func(m *mainConf) **hook { return &m.initWorker })...)
 	list = append(list, hookCommands("exit_worker_by_lua", "when a worker ends",
 		func(m *mainConf) **hook { return &m.exitWorker })...)
+	list = append(list, setCommands()...)
 	list = append(list, serverRewriteCommands()...)
 	list = append(list, phaseCommands("content_by_lua", inLocation, luart.PhaseContent, "makes the response",
 		func(l *locConf) **code { return &l.content })...)

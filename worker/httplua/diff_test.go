@@ -110,7 +110,7 @@ func (c *diffCase) write(t *testing.T, path string, responses []string, log stri
 func (c *diffCase) prefix(t testing.TB, head, http, listen string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, d := range []string{"conf", "logs", "html", "lua"} {
+	for _, d := range []string{"conf", "logs", "html", "lua", "body"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -126,7 +126,7 @@ func earlyPhase(r *http.Request, l *locConf, phase luart.Phase, x *code) int {
 
 func rewriteHandler(r *http.Request) int {
 	l := locOf(r)
-	if l.rewrite == nil {
+	if l.rewrite == nil || r.URIChanged() {
 		return http.Declined
 	}
 	rc := earlyPhase(r, l, luart.PhaseRewrite, l.rewrite)
@@ -138,7 +138,7 @@ func rewriteHandler(r *http.Request) int {
 
 func serverRewriteHandler(r *http.Request) int {
 	x := r.SrvCtx[Module.Index].(*srvConf).serverRewrite
-	if x == nil {
+	if x == nil || r.URIChanged() {
 		return http.Declined
 	}
 	rc := earlyPhase(r, locOf(r), luart.PhaseServerRewrite, x)

@@ -104,21 +104,11 @@ func (q *request) SetArgs(args []byte) {
 	q.r.HasArgs = len(args) > 0
 }
 
-// AppendRawHeader puts the header together again. What the client sent is gone
-// where headers were read into several buffers; white space around values is not
-// restored.
 func (q *request) AppendRawHeader(dst []byte, withoutRequestLine bool) []byte {
-	m := q.r.Main
-	if !withoutRequestLine {
-		dst = append(append(dst, m.RequestLine...), "\r\n"...)
-	}
-	for i := range m.HeadersIn.List {
-		h := &m.HeadersIn.List[i]
-		dst = append(append(dst, h.Name...), ": "...)
-		dst = append(append(dst, h.Value...), "\r\n"...)
-	}
-	return append(dst, "\r\n"...)
+	return q.r.AppendRawHeader(dst, !withoutRequestLine)
 }
+
+func (q *request) SetURI(uri string, jump bool) { q.r.SetURI([]byte(uri), jump) }
 
 func (q *request) HeadersInLen() int { return len(q.r.HeadersIn.List) }
 
@@ -200,12 +190,25 @@ func (q *request) BodyRead() bool      { return !q.discarded && q.r.BodyRead() }
 func (q *request) Body() []byte        { return q.r.BodyBytes() }
 func (q *request) BodyFile() string    { return q.r.BodyFile() }
 func (q *request) SetBody(data []byte) { q.r.SetBody(data) }
+func (q *request) SpillBody() error    { return q.r.SpillBody() }
+func (q *request) BodyBufferSize() int { return int(q.r.Loc.ClientBodyBufferSize.V) }
+
+func (q *request) SetBodyFile(path string, clean bool) (int64, error) {
+	if err := q.r.SetBodyFile(path, clean); err != nil {
+		return 0, err
+	}
+	return q.r.BodySize(), nil
+}
 
 func (q *request) Variable(name string) ([]byte, bool) { return q.r.Variable(name) }
 func (q *request) Capture(n int) ([]byte, bool)        { return q.r.Capture(n) }
 
 func (q *request) SetVariable(name, value string, unset bool) error {
-	known, changed := q.r.SetVariable(name, []byte(value))
+	set := func() (known, changed bool) { return q.r.SetVariable(name, []byte(value)) }
+	if unset {
+		set = func() (known, changed bool) { return q.r.UnsetVariable(name) }
+	}
+	known, changed := set()
 	switch {
 	case changed:
 		return nil
