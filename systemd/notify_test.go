@@ -143,11 +143,10 @@ func TestWorkersKnowNoManager(t *testing.T) {
 
 // workers are the children of a process.
 func workers(pid int) []int {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	var list []int
 	for _, f := range files {
-		b, _ = os.ReadFile(f)
+		b, _ := os.ReadFile(f)
 		for _, w := range strings.Fields(string(b)) {
 			n, _ := strconv.Atoi(w)
 			list = append(list, n)
@@ -417,5 +416,35 @@ func TestUpgrade(t *testing.T) {
 	}
 	if p.count("STOPPING=1") != 1 {
 		t.Errorf("the end was announced %d times", p.count("STOPPING=1"))
+	}
+}
+
+// TestSingle: a process without workers says the same.
+func TestSingle(t *testing.T) {
+	s := newSite(t)
+	s.main += " master_process off;"
+	p := newPeer(t, s, s.path("notify"))
+	p.watchdog = 100 * time.Millisecond
+	addr := freeAddrs(t, 1)[0]
+	s.conf("one", addr)
+	p.up()
+	s.conf("two", addr)
+	before := monotonic(t)
+	p.signal(syscall.SIGHUP)
+	p.await("active", "generation 2")
+	p.wantReload(before)
+	wantBody(t, addr, "two")
+	s.write("conf/nginx.conf", "broken")
+	p.signal(syscall.SIGHUP)
+	p.await("active", "the last reload failed")
+	until(t, "signs of life have come", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.alive > 2
+	})
+	p.signal(syscall.SIGQUIT)
+	p.await("deactivating", "stopping")
+	if ws := p.ended(); ws.ExitStatus() != 0 {
+		t.Errorf("it ended with %v", ws)
 	}
 }
