@@ -444,7 +444,7 @@ func TestHungWorker(t *testing.T) {
 	defer c.Close()
 	fmt.Fprintf(c, "GET /spin HTTP/1.1\r\nHost: x\r\n\r\n")
 	s.logged("has not answered for")
-	s.logged("Lua: content_by_lua(nginx.conf:14):1: in main chunk")
+	s.logged("Lua: content_by_lua(nginx.conf:13):1: in main chunk")
 	s.logged("stack: perilune/luart/vm.")
 	s.logged("exited on signal 9")
 	s.until("it is replaced", func() bool { return len(children(s.pid())) == 2 })
@@ -576,5 +576,29 @@ func TestStatus(t *testing.T) {
 	s.start()
 	if _, err := report(s); err != nil {
 		t.Errorf("after a killed master: %v", err)
+	}
+}
+
+func TestUpgradeScript(t *testing.T) {
+	s := newSite(t)
+	s.install(build(t, "1.0"))
+	s.upgradeConf("", "")
+	script := func() (string, error) {
+		out, err := exec.Command("scripts/upgrade", "-w", "20", s.bin, "-p", s.dir).CombinedOutput()
+		return string(out), err
+	}
+	if out, err := script(); err == nil || !strings.Contains(out, "no master process answers") {
+		t.Errorf("%q, %v", out, err)
+	}
+	s.mustRun()
+	old := s.pid()
+	s.install(build(t, "2.0"))
+	if out, err := script(); err != nil || out != fmt.Sprintf("upgrade: perilune 1.0 (process %d) -> 2.0 (process %d)\n", old, s.pid()) {
+		t.Errorf("%q, %v", out, err)
+	}
+	old = s.pid()
+	s.upgradeConf("", "init_by_lua_block { error('no way') }")
+	if out, err := script(); err == nil || !strings.Contains(out, fmt.Sprintf("upgrade: failed, process %d goes on:\n", old)) || !strings.Contains(out, "no way") {
+		t.Errorf("%q, %v", out, err)
 	}
 }
