@@ -195,15 +195,9 @@ func (x *exec) call(fi, nargs, ret, nres int) *thrown {
 }
 
 func (x *exec) callGo(f *Function, fi, nargs, ret, nres int) *thrown {
-	return x.leaveGo(x.enterGo(f, fi, nargs), ret, nres)
-}
-
-// enterGo makes a frame for a Go function and runs it; what it returns is for
-// leaveGo.
-func (x *exec) enterGo(f *Function, fi, nargs int) int {
 	t := x.t
 	fr := t.pushFrame(frGo)
-	fr.fn, fr.base, fr.tail = f, fi+1, false
+	fr.fn, fr.base, fr.ret, fr.nres, fr.tail = f, fi+1, ret, nres, false
 	t.base, t.nargs, t.top = fi+1, nargs, fi+1+nargs
 	if t.top+2*stackSlack > len(t.stack) {
 		t.growStack(t.top + 2*stackSlack)
@@ -211,18 +205,16 @@ func (x *exec) enterGo(f *Function, fi, nargs int) int {
 	if t.m.finalizers.pending.Load() {
 		t.runFinalizers()
 	}
-	return f.goFn(t)
-}
-
-// leaveGo removes the frame of a Go function that returned n.
-func (x *exec) leaveGo(n, ret, nres int) *thrown {
-	t := x.t
+	n := f.goFn(t)
+	if n == 1 && nres == 1 {
+		t.ci--
+		t.stack[ret] = t.stack[t.top-1]
+		return nil
+	}
 	if n < 0 {
 		if n == abortResult {
 			return &t.aborting
 		}
-		fr := &t.frames[t.ci]
-		fr.ret, fr.nres = ret, nres
 		return x.yield(-1 - n)
 	}
 	t.ci--

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"hash/maphash"
+	"strings"
 	"unsafe"
 )
 
@@ -140,6 +141,19 @@ func (m *VM) intern(s string) *lstring {
 	o.hashed()
 	m.interned[s] = o
 	return o
+}
+
+// keyString returns a copy of s for use as a key: names of metamethods are
+// always the same object, which the machine counts on to find them fast.
+func keyString(s string) Value {
+	if strings.HasPrefix(s, "__") {
+		for _, e := range &eventNames {
+			if e.s == s {
+				return e.value()
+			}
+		}
+	}
+	return copyString(s)
 }
 
 func (m *VM) internEvents() {

@@ -221,12 +221,20 @@ func (x *exec) callCompare(h, a, b Value, invert bool) *thrown {
 	return x.call(at, 2, at, -1)
 }
 
-// compareEqual is a == b for two tables or userdata that are not the same.
+// compareEqual is a == b for operands that are not the same.
 func (x *exec) compareEqual(a, b Value) *thrown {
-	if h := x.t.m.equalHandler(a, b); h.p != nil {
-		return x.callCompare(h, a, b, false)
+	eq := false
+	switch {
+	case a.n == tagCData || b.n == tagCData:
+		eq = cdataEqual(a, b)
+	case a.n == tagString && b.n == tagString:
+		eq = a.str().equal(b.str())
+	case a.n == b.n:
+		if h := x.t.m.equalHandler(a, b); h.p != nil {
+			return x.callCompare(h, a, b, false)
+		}
 	}
-	x.t.jumpCompare(false)
+	x.t.jumpCompare(eq)
 	return nil
 }
 
@@ -392,9 +400,10 @@ func (t *Thread) newClosure(fr *frame, p *proto) *Function {
 	return f
 }
 
-// forPrep checks the three values of a numeric loop and reports whether its
-// body runs.
-func (t *Thread) forPrep(at int) bool {
+// forPrep checks the three values of the numeric loop at R[A]. If its body does
+// not run, it jumps.
+func (t *Thread) forPrep(fr *frame, i instr) {
+	at := fr.base + instrA(i)
 	r := t.stack[at : at+4]
 	for i, what := range [...]string{"initial", "limit", "step"} {
 		if r[i].p != numTag() {
@@ -411,9 +420,9 @@ func (t *Thread) forPrep(at int) bool {
 	init, limit, step := r[0].float(), r[1].float(), r[2].float()
 	if step > 0 && init <= limit || !(step > 0) && init >= limit {
 		r[3] = r[0]
-		return true
+		return
 	}
-	return false
+	fr.pc = jump(fr.pc, i)
 }
 
 // tailCall calls in place of the running function, whose frame goes away

@@ -5,35 +5,14 @@ import (
 	"unsafe"
 )
 
-// Operands of an instruction as pointers into the registers and constants.
-
-func rA(b unsafe.Pointer, i instr) *Value { return (*Value)(unsafe.Add(b, i>>4&0xFF0)) }
-func rB(b unsafe.Pointer, i instr) *Value { return (*Value)(unsafe.Add(b, i>>12&0xFF0)) }
-func rC(b unsafe.Pointer, i instr) *Value { return (*Value)(unsafe.Add(b, i>>28&0xFF0)) }
-func kB(k unsafe.Pointer, i instr) *Value { return (*Value)(unsafe.Add(k, i>>12&0xFFFF0)) }
-func kC(k unsafe.Pointer, i instr) *Value { return (*Value)(unsafe.Add(k, i>>28&0xFFFF0)) }
-func kJ(k unsafe.Pointer, i instr) *Value { return (*Value)(unsafe.Add(k, i>>32<<4)) }
-
-func jump(pc unsafe.Pointer, i instr) unsafe.Pointer {
-	return unsafe.Add(pc, int64(i)>>32<<3)
-}
-
-// setNum overwrites a register; if it held a number, no pointer is written and
-// no write barrier runs.
-func setNum(r *Value, f float64) {
-	if r.p != numTag() {
-		r.p = numTag()
-	}
-	r.n = math.Float64bits(f)
-}
-
-func floorMod(a, b float64) float64 { return a - math.Floor(a/b)*b }
-
 // run is the dispatch loop. th, if not nil, is an error to handle first. It
 // returns when the entry's bottom frame is left.
 //
-// The state of the running function is in local variables; what calls other
-// functions saves pc in the frame and continues at reload.
+// It is one function because only so the state of the running Lua function
+// stays in registers. What is live after a call inside the loop would be
+// spilled before every instruction; so no case goes on after a call: whatever
+// calls saves pc in the frame before, and continues at reload. (Panics and
+// write barriers do not count as calls.)
 func (x *exec) run(th *thrown) (outcome, *thrown) {
 	var (
 		t       *Thread
@@ -41,7 +20,8 @@ func (x *exec) run(th *thrown) (outcome, *thrown) {
 		fr      *frame
 		base, k unsafe.Pointer
 		pc      unsafe.Pointer
-		hook    opcode
+		tb      *Table   // for getStr
+		key     *lstring // for getStr
 	)
 	if th != nil {
 		goto throw
@@ -66,7 +46,6 @@ reload:
 	base = unsafe.Pointer(&t.stack[fr.base])
 	k = unsafe.Pointer(&fr.fn.proto.k[0])
 	pc = fr.pc
-	hook = t.hookFlag
 	goto dispatch
 
 throw:
@@ -82,7 +61,7 @@ dispatch:
 	for {
 		i := *(*instr)(pc)
 		pc = unsafe.Add(pc, 8)
-		op := opcode(uint8(i)) | hook
+		op := opcode(uint8(i)) | t.hookFlag
 	redo:
 		switch op {
 		case opMove:
@@ -101,26 +80,16 @@ dispatch:
 		case opSetUp:
 			*fr.fn.up[uint8(i>>16)].v = *rA(base, i)
 		case opGetG:
-			tb, key := fr.fn.env, (*lstring)(kJ(k, i).p)
-			n := tb.node(int32(key.hash & tb.mask))
-			if n.k.p == unsafe.Pointer(key) && n.v.p != nil {
+			tb, key = fr.fn.env, (*lstring)(kJ(k, i).p)
+			if n := tb.node(int32(key.hash & tb.mask)); n.k.p == unsafe.Pointer(key) && n.v.p != nil {
 				*rA(base, i) = n.v
 				continue
 			}
-			v, ok := t.m.tableGet(tb, key)
-			if ok {
-				*rA(base, i) = v
-				continue
-			}
-			fr.pc = pc
-			if th = x.index(tb.Value(), *kJ(k, i), fr.base+instrA(i)); th != nil {
-				goto throw
-			}
-			goto reload
+			goto getStr
 		case opSetG:
 			tb, key := fr.fn.env, (*lstring)(kJ(k, i).p)
-			if v := tb.findStr(key); v != nil && v.p != nil {
-				*v = *rA(base, i)
+			if n := tb.chained(key); n.k.p == unsafe.Pointer(key) && n.v.p != nil {
+				n.v = *rA(base, i)
 				continue
 			}
 			fr.pc = pc
@@ -129,18 +98,14 @@ dispatch:
 			}
 			goto reload
 		case opGetF:
-			o, key := rB(base, i), (*lstring)(kC(k, i).p)
+			o := rB(base, i)
 			if o.n == tagTable {
-				tb := (*Table)(o.p)
-				n := tb.node(int32(key.hash & tb.mask))
-				if n.k.p == unsafe.Pointer(key) && n.v.p != nil {
+				tb, key = (*Table)(o.p), (*lstring)(kC(k, i).p)
+				if n := tb.node(int32(key.hash & tb.mask)); n.k.p == unsafe.Pointer(key) && n.v.p != nil {
 					*rA(base, i) = n.v
 					continue
 				}
-				if v, ok := t.m.tableGet(tb, key); ok {
-					*rA(base, i) = v
-					continue
-				}
+				goto getStr
 			}
 			fr.pc = pc
 			if th = x.index(*o, *kC(k, i), fr.base+instrA(i)); th != nil {
@@ -164,31 +129,25 @@ dispatch:
 			}
 			goto reload
 		case opGet:
-			o, key := rB(base, i), rC(base, i)
+			o, c := rB(base, i), rC(base, i)
 			if o.n == tagTable {
-				tb := (*Table)(o.p)
-				if key.p == numTag() {
-					f := key.float()
+				if c.p == numTag() {
+					arr := (*Table)(o.p).arr
+					f := c.float()
 					n := int(f)
-					if uint(n-1) < uint(len(tb.arr)) && float64(n) == f {
-						if v := &tb.arr[n-1]; v.p != nil || tb.meta == nil {
+					if uint(n-1) < uint(len(arr)) && float64(n) == f {
+						if v := &arr[n-1]; v.p != nil || (*Table)(o.p).meta == nil {
 							*rA(base, i) = *v
 							continue
 						}
 					}
-				} else if key.n == tagString {
-					if v, ok := t.m.tableGet(tb, (*lstring)(key.p)); ok {
-						*rA(base, i) = v
-						continue
-					}
-				}
-				if v := tb.Get(*key); v.p != nil || tb.meta == nil {
-					*rA(base, i) = v
-					continue
+				} else if c.n == tagString && (*lstring)(c.p).hash != 0 {
+					tb, key = (*Table)(o.p), (*lstring)(c.p)
+					goto getStr
 				}
 			}
 			fr.pc = pc
-			if th = x.index(*o, *key, fr.base+instrA(i)); th != nil {
+			if th = x.index(*o, *c, fr.base+instrA(i)); th != nil {
 				goto throw
 			}
 			goto reload
@@ -200,20 +159,12 @@ dispatch:
 			}
 			if o.n == tagTable {
 				tb := (*Table)(o.p)
-				n := tb.node(int32(key.hash & tb.mask))
-				v := &n.v
-				if n.k.p != unsafe.Pointer(key) {
-					v = tb.findStr(key)
-				}
-				if v != nil && v.p != nil {
+				n := tb.chained(key)
+				if v := &n.v; n.k.p == unsafe.Pointer(key) && v.p != nil {
 					if v.p != s.p {
 						v.p = s.p
 					}
 					v.n = s.n
-					continue
-				}
-				if tb.meta == nil {
-					tb.setStr(key, *s)
 					continue
 				}
 			}
@@ -236,9 +187,6 @@ dispatch:
 						*v = *s
 						continue
 					}
-				} else if tb.meta == nil {
-					tb.SetInt(n, *s)
-					continue
 				}
 			}
 			fr.pc = pc
@@ -247,18 +195,18 @@ dispatch:
 			}
 			goto reload
 		case opSet, opSetK:
-			o, key := rA(base, i), rC(base, i)
+			o, c := rA(base, i), rC(base, i)
 			s := rB(base, i)
 			if opcode(uint8(i)) == opSetK {
 				s = kB(k, i)
 			}
 			if o.n == tagTable {
 				tb := (*Table)(o.p)
-				if key.p == numTag() {
-					f := key.float()
+				if c.p == numTag() && s.p != nil {
+					f := c.float()
 					n := int(f)
 					if float64(n) == f {
-						if uint(n-1) < uint(len(tb.arr)) && s.p != nil {
+						if uint(n-1) < uint(len(tb.arr)) {
 							if v := &tb.arr[n-1]; v.p != nil || tb.meta == nil {
 								if v.p != s.p {
 									v.p = s.p
@@ -266,41 +214,37 @@ dispatch:
 								v.n = s.n
 								continue
 							}
-						} else if tb.meta == nil {
-							tb.SetInt(n, *s)
+						} else if n == len(tb.arr)+1 && n <= cap(tb.arr) && tb.meta == nil && tb.nodes == &noNodes {
+							tb.arr = tb.arr[:n]
+							tb.arr[n-1] = *s
 							continue
 						}
 					}
-				} else if key.n == tagString {
-					if v := tb.findStr((*lstring)(key.p)); v != nil && v.p != nil {
-						*v = *s
-						continue
-					}
-					if tb.meta == nil {
-						tb.setStr((*lstring)(key.p), *s)
+				} else if c.n == tagString && (*lstring)(c.p).hash != 0 {
+					n := tb.chained((*lstring)(c.p))
+					if n.k.p == c.p && n.v.p != nil {
+						n.v = *s
 						continue
 					}
 				}
 			}
 			fr.pc = pc
-			if th = x.setIndex(*o, *key, *s); th != nil {
+			if th = x.setIndex(*o, *c, *s); th != nil {
 				goto throw
 			}
 			goto reload
 		case opSelf:
-			o, key := rB(base, i), (*lstring)(kC(k, i).p)
-			r := rA(base, i)
-			obj := *o
-			*(*Value)(unsafe.Add(unsafe.Pointer(r), 16)) = obj
+			obj := *rB(base, i)
+			*(*Value)(unsafe.Add(unsafe.Pointer(rA(base, i)), 16)) = obj
 			if obj.n == tagTable {
-				if v, ok := t.m.tableGet((*Table)(obj.p), key); ok {
-					*r = v
-					continue
-				}
-			} else if obj.n == tagString {
-				if v, ok := t.m.stringMethod(key); ok {
-					*r = v
-					continue
+				tb, key = (*Table)(obj.p), (*lstring)(kC(k, i).p)
+				goto getStr
+			}
+			if mt := m.typeMeta[TypeString]; obj.n == tagString && mt != nil {
+				name := eventNames[evIndex]
+				if n := mt.chained(name); n.k.p == unsafe.Pointer(name) && n.v.n == tagTable {
+					tb, key = (*Table)(n.v.p), (*lstring)(kC(k, i).p)
+					goto getStr
 				}
 			}
 			fr.pc = pc
@@ -334,15 +278,13 @@ dispatch:
 			goto arithRR
 		case opMod:
 			if b, c := rB(base, i), rC(base, i); b.p == numTag() && c.p == numTag() {
-				setNum(rA(base, i), floorMod(b.float(), c.float()))
-				continue
+				if f, ok := quickMod(b.float(), c.float()); ok {
+					setNum(rA(base, i), f)
+					continue
+				}
 			}
 			goto arithRR
 		case opPow:
-			if b, c := rB(base, i), rC(base, i); b.p == numTag() && c.p == numTag() {
-				setNum(rA(base, i), pow(b.float(), c.float()))
-				continue
-			}
 			goto arithRR
 		case opAddRK:
 			if b := rB(base, i); b.p == numTag() {
@@ -370,13 +312,15 @@ dispatch:
 			goto arithRK
 		case opModRK:
 			if b := rB(base, i); b.p == numTag() {
-				setNum(rA(base, i), floorMod(b.float(), kC(k, i).float()))
-				continue
+				if f, ok := quickMod(b.float(), kC(k, i).float()); ok {
+					setNum(rA(base, i), f)
+					continue
+				}
 			}
 			goto arithRK
 		case opPowRK:
-			if b := rB(base, i); b.p == numTag() {
-				setNum(rA(base, i), pow(b.float(), kC(k, i).float()))
+			if b := rB(base, i); b.p == numTag() && kC(k, i).float() == 2 {
+				setNum(rA(base, i), b.float()*b.float())
 				continue
 			}
 			goto arithRK
@@ -406,15 +350,13 @@ dispatch:
 			goto arithKR
 		case opModKR:
 			if c := rC(base, i); c.p == numTag() {
-				setNum(rA(base, i), floorMod(kB(k, i).float(), c.float()))
-				continue
+				if f, ok := quickMod(kB(k, i).float(), c.float()); ok {
+					setNum(rA(base, i), f)
+					continue
+				}
 			}
 			goto arithKR
 		case opPowKR:
-			if c := rC(base, i); c.p == numTag() {
-				setNum(rA(base, i), pow(kB(k, i).float(), c.float()))
-				continue
-			}
 			goto arithKR
 		case opUnm:
 			if b := rB(base, i); b.p == numTag() {
@@ -444,28 +386,26 @@ dispatch:
 			}
 			goto reload
 		case opConcat:
-			b, n := rB(base, i), instrC(i)-instrB(i)+1
-			if v, ok := t.concatStrings(unsafe.Slice(b, n)); ok {
-				*rA(base, i) = v
-				continue
-			}
 			fr.pc = pc
-			if th = x.concat(instrC(i)); th != nil {
+			if th = x.concatAll(i); th != nil {
 				goto throw
 			}
 			goto reload
 		case opJmp:
 			pc = jump(pc, i)
 		case opJmpClose:
+			fr.pc = jump(pc, i)
 			t.closeUpvalues(fr.base + instrA(i))
-			pc = jump(pc, i)
+			goto reload
 		case opLoop:
 			pc = jump(pc, i)
 			if m.budget--; m.budget < 0 {
 				goto budget
 			}
 		case opClose:
+			fr.pc = pc
 			t.closeUpvalues(fr.base + instrA(i))
+			goto reload
 		case opJT:
 			if p := rA(base, i).p; p != nil && p != falseTag() {
 				pc = jump(pc, i)
@@ -495,12 +435,7 @@ dispatch:
 				eq = a.float() == b.float()
 			case a.p == b.p:
 				eq = a.n == b.n
-			case a.n == tagCData || b.n == tagCData:
-				eq = cdataEqual(*a, *b)
-			case a.n != b.n:
-			case a.n == tagString:
-				eq = a.str().equal(b.str())
-			case a.n == tagTable || a.n == tagUserdata:
+			case a.n == tagCData || b.n == tagCData || a.n == b.n && !differs(a, b):
 				fr.pc = pc
 				if th = x.compareEqual(*a, *b); th != nil {
 					goto throw
@@ -516,10 +451,12 @@ dispatch:
 			switch {
 			case a.p == b.p:
 				eq = a.n == b.n || a.p == numTag() && a.float() == b.float()
-			case a.n == tagString && b.n == tagString:
-				eq = a.str().equal(b.str())
-			case a.n == tagCData:
-				eq = cdataEqual(*a, *b)
+			case a.n == tagCData || a.n == tagString && b.n == tagString && !differs(a, b):
+				fr.pc = pc
+				if th = x.compareEqual(*a, *b); th != nil {
+					goto throw
+				}
+				goto reload
 			}
 			if eq == (opcode(uint8(i)) == opJEqK) {
 				pc = jump(pc, i)
@@ -654,21 +591,7 @@ dispatch:
 				}
 			}
 			if r.n == tagFunction && (*Function)(r.p).special == spNone && (*Function)(r.p).proto == nil {
-				n := x.enterGo((*Function)(r.p), fi, nargs)
-				if n >= 0 {
-					// What was called may have moved the stack or the frames.
-					t.ci--
-					fr = &t.frames[t.ci]
-					base = unsafe.Pointer(&t.stack[fr.base])
-					hook = t.hookFlag
-					if want := instrC(i) - 1; n == 1 && want == 1 {
-						*rA(base, i) = t.stack[t.top-1]
-					} else if want != 0 {
-						t.deliver(t.top-n, n, fi, want)
-					}
-					continue
-				}
-				if th = x.leaveGo(n, fi, instrC(i)-1); th != nil {
+				if th = x.callGo((*Function)(r.p), fi, nargs, fi, instrC(i)-1); th != nil {
 					goto throw
 				}
 				goto reload
@@ -693,11 +616,8 @@ dispatch:
 			}
 			goto reload
 		case opRet1:
-			if t.openUp != nil {
-				t.closeUpvalues(fr.base)
-			}
 			below := (*frame)(unsafe.Add(unsafe.Pointer(fr), -int(unsafe.Sizeof(frame{}))))
-			if fr.nres == 1 && below.kind == frLua {
+			if fr.nres == 1 && below.kind == frLua && (t.openUp == nil || t.openUp.index < fr.base) {
 				t.stack[fr.ret] = *rA(base, i)
 				t.ci--
 				fr = below
@@ -706,15 +626,11 @@ dispatch:
 				pc = fr.pc
 				continue
 			}
-			t.ci--
-			t.deliver(fr.base+instrA(i), 1, fr.ret, fr.nres)
+			t.returnFrom(fr, fr.base+instrA(i), 1)
 			goto reload
 		case opRet0:
-			if t.openUp != nil {
-				t.closeUpvalues(fr.base)
-			}
 			below := (*frame)(unsafe.Add(unsafe.Pointer(fr), -int(unsafe.Sizeof(frame{}))))
-			if fr.nres == 0 && below.kind == frLua {
+			if fr.nres == 0 && below.kind == frLua && (t.openUp == nil || t.openUp.index < fr.base) {
 				t.ci--
 				fr = below
 				base = unsafe.Pointer(&t.stack[fr.base])
@@ -722,27 +638,20 @@ dispatch:
 				pc = fr.pc
 				continue
 			}
-			t.ci--
-			t.deliver(fr.base, 0, fr.ret, fr.nres)
+			t.returnFrom(fr, fr.base, 0)
 			goto reload
 		case opRet:
-			if t.openUp != nil {
-				t.closeUpvalues(fr.base)
-			}
 			from := fr.base + instrA(i)
 			n := instrB(i) - 1
 			if n < 0 {
 				n = t.top - from
 			}
-			t.ci--
-			t.deliver(from, n, fr.ret, fr.nres)
+			t.returnFrom(fr, from, n)
 			goto reload
 		case opForPrep:
 			fr.pc = pc
-			if t.forPrep(fr.base + instrA(i)) {
-				continue
-			}
-			pc = jump(pc, i)
+			t.forPrep(fr, i)
+			goto reload
 		case opForLoop:
 			if m.budget--; m.budget < 0 {
 				pc = unsafe.Add(pc, -8)
@@ -770,42 +679,73 @@ dispatch:
 			if r[0].n == tagFunction && r[1].n == tagTable {
 				switch (*Function)(r[0].p).special {
 				case spNext:
-					if r[2].p == nil || r[2].p == iterTag() {
-						key, v, next := (*Table)(r[1].p).iterate(r[2].n)
-						if key.p == nil {
+					if r[2].p != nil && r[2].p != iterTag() {
+						break
+					}
+					tb := (*Table)(r[1].p)
+					nv, pos := instrB(i), r[2].n
+					for pos < uint64(len(tb.arr)) && tb.arr[pos].p == nil {
+						pos++
+					}
+					if pos < uint64(len(tb.arr)) {
+						r[2] = Value{iterTag(), pos + 1}
+						if nv > 1 {
+							r[4] = tb.arr[pos]
+						}
+						setNum(&r[3], float64(pos+1))
+					} else {
+						if pos < hashStage {
+							pos = hashStage
+						}
+						at := uint32(pos - hashStage)
+						for at <= tb.mask && tb.node(int32(at)).v.p == nil {
+							at++
+						}
+						if at > tb.mask {
 							pc = unsafe.Add(pc, 8)
 							continue
 						}
-						r[2] = Value{iterTag(), next}
-						r[3] = key
-						if nv := instrB(i); nv > 1 {
-							r[4] = v
-							for j := 2; j < nv; j++ {
-								*(*Value)(unsafe.Add(unsafe.Pointer(&r[3]), j<<4)) = Value{}
-							}
+						n := tb.node(int32(at))
+						r[2] = Value{iterTag(), hashStage + uint64(at) + 1}
+						r[3] = n.k
+						if nv > 1 {
+							r[4] = n.v
 						}
-						pc = jump(pc, i)
-						continue
 					}
+					for j := 2; j < nv; j++ {
+						*(*Value)(unsafe.Add(unsafe.Pointer(&r[3]), j<<4)) = Value{}
+					}
+					pc = jump(pc, i)
+					continue
 				case spIpairsIter:
-					if r[2].p == numTag() {
-						n := int(r[2].float()) + 1
-						v := (*Table)(r[1].p).GetInt(n)
-						if v.p == nil {
-							pc = unsafe.Add(pc, 8)
-							continue
+					if r[2].p != numTag() {
+						break
+					}
+					tb := (*Table)(r[1].p)
+					n := int(r[2].float()) + 1
+					if uint(n-1) >= uint(len(tb.arr)) {
+						if tb.nodes != &noNodes {
+							break
 						}
-						setNum(&r[2], float64(n))
-						setNum(&r[3], float64(n))
-						if nv := instrB(i); nv > 1 {
-							r[4] = v
-							for j := 2; j < nv; j++ {
-								*(*Value)(unsafe.Add(unsafe.Pointer(&r[3]), j<<4)) = Value{}
-							}
-						}
-						pc = jump(pc, i)
+						pc = unsafe.Add(pc, 8)
 						continue
 					}
+					v := &tb.arr[n-1]
+					if v.p == nil {
+						pc = unsafe.Add(pc, 8)
+						continue
+					}
+					nv := instrB(i)
+					setNum(&r[2], float64(n))
+					if nv > 1 {
+						r[4] = *v
+					}
+					setNum(&r[3], float64(n))
+					for j := 2; j < nv; j++ {
+						*(*Value)(unsafe.Add(unsafe.Pointer(&r[3]), j<<4)) = Value{}
+					}
+					pc = jump(pc, i)
+					continue
 				}
 			}
 			fr.pc = pc
@@ -822,38 +762,64 @@ dispatch:
 				pc = jump(pc, i)
 			}
 		case opNewTable:
-			*rA(base, i) = newTable(instrB(i), instrC(i)).Value()
+			fr.pc = pc
+			x.newTable(i)
+			goto reload
 		case opSetList:
-			n := instrB(i)
-			if n == 0 {
-				n = t.top - fr.base - instrA(i) - 1
-			}
-			r := rA(base, i)
-			list := unsafe.Slice((*Value)(unsafe.Add(unsafe.Pointer(r), 16)), n)
-			(*Table)(r.p).setList(instrJ(i), list)
+			fr.pc = pc
+			x.setList(i)
+			goto reload
 		case opClosure:
-			*rA(base, i) = t.newClosure(fr, fr.fn.proto.protos[instrJ(i)]).Value()
+			fr.pc = pc
+			x.closure(i)
+			goto reload
 		case opVararg:
-			n := instrB(i) - 1
-			from := fr.base - fr.nvar
-			at := fr.base + instrA(i)
-			if n < 0 {
-				if at+fr.nvar+stackSlack > len(t.stack) {
-					t.growStack(at + fr.nvar + stackSlack)
-					base = unsafe.Pointer(&t.stack[fr.base])
-				}
-			}
-			t.deliver(from, fr.nvar, at, n)
+			fr.pc = pc
+			x.vararg(i)
+			goto reload
 		default:
 			fr.pc = pc
 			x.runHook()
+			t = x.t
 			fr = &t.frames[t.ci]
 			base = unsafe.Pointer(&t.stack[fr.base])
+			k = unsafe.Pointer(&fr.fn.proto.k[0])
+			pc = fr.pc
+			i = *(*instr)(unsafe.Add(pc, -8))
 			op = opcode(uint8(i))
 			goto redo
 		}
 		continue
 
+	getStr:
+		// R[A] = tb[key], where key has its hash, also through tables that
+		// __index names. What is equal but not the same is left to index.
+		for range 16 {
+			n := tb.chained(key)
+			if n.k.p == unsafe.Pointer(key) {
+				if n.v.p != nil {
+					*rA(base, i) = n.v
+					continue dispatch
+				}
+			} else if n.hash == key.hash {
+				break
+			}
+			mt := tb.meta
+			if mt == nil || mt.flags&(1<<evIndex) != 0 {
+				*rA(base, i) = Value{}
+				continue dispatch
+			}
+			name := eventNames[evIndex]
+			if n = mt.chained(name); n.k.p != unsafe.Pointer(name) || n.v.n != tagTable {
+				break
+			}
+			tb = (*Table)(n.v.p)
+		}
+		fr.pc = pc
+		if th = x.index(tb.Value(), key.value(), fr.base+instrA(i)); th != nil {
+			goto throw
+		}
+		goto reload
 	arithRR:
 		fr.pc = pc
 		if th = x.arith(evAdd+event(uint8(i)-uint8(opAdd)), *rB(base, i), *rC(base, i), fr.base+instrA(i)); th != nil {

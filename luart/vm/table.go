@@ -334,7 +334,7 @@ func (t *Table) SetStr(s string, v Value) {
 		return
 	}
 	if v.p != nil {
-		t.insert(copyString(s), v)
+		t.insert(keyString(s), v)
 	}
 }
 
