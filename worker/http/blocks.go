@@ -10,7 +10,8 @@ import (
 // Modules returns the modules of this package, in the order in which their
 // handlers and filters come. Modules of other packages go behind them.
 func Modules() []*conf.Module {
-	return []*conf.Module{HTTPModule, CoreModule, variablesModule, logModule, rewriteModule, fileModule, echoModule}
+	return []*conf.Module{HTTPModule, CoreModule, variablesModule, logModule, rewriteModule, fileModule, pagesModule, accessModule,
+		headersModule, echoModule}
 }
 
 // setHTTP handles http { … }.

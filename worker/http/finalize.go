@@ -180,6 +180,13 @@ func (r *Request) specialResponse(status int) int {
 		}
 	}
 	r.HeadersOut.ContentType = ""
+	if page := r.errorPageFor(status); page != nil {
+		rc, redirect := r.sendErrorPage(page)
+		if redirect == 0 {
+			return rc
+		}
+		status = redirect
+	}
 	r.engine.expectTested = true
 	if err := r.DiscardBody(); err != nil {
 		r.KeepAlive = false

@@ -142,6 +142,12 @@ func (r *Request) runPhases() {
 				continue
 			}
 			rc = step.handler(r)
+			if step.kind == stepAccess && rc != Declined {
+				if !r.afterAccess(step, rc) {
+					return
+				}
+				continue
+			}
 			if rc != Declined && !r.afterHandler(step, rc) {
 				return
 			}
@@ -161,8 +167,6 @@ func (r *Request) afterHandler(step *phaseStep, rc int) bool {
 		return false // the handler calls RunPhases or Finalize later
 	case rc == OK && step.kind == stepGeneric:
 		r.engine.phase = step.next
-		return true
-	case rc == OK && step.kind == stepAccess:
 		return true
 	}
 	r.Finalize(rc)

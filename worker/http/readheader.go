@@ -10,17 +10,18 @@ import (
 
 // requestState is what only the engine needs to know of a request.
 type requestState struct {
-	line     RequestLine
-	header   HeaderLine
-	inHeader bool     // the request line is complete
-	old      [][]byte // header buffers before the connection's present one
-	large    int      // large_client_header_buffers in use
-	arena    []byte   // decoded URI, lower-case host
-	count    int      // references: Finalize(Done) drops one
-	phase    int      // next step of the engine
-	changes  int      // URI changes left
-	changed  bool     // the URI has been changed by the rewrite phase
-	access   int      // what an access handler said under satisfy any
+	line      RequestLine
+	header    HeaderLine
+	inHeader  bool     // the request line is complete
+	old       [][]byte // header buffers before the connection's present one
+	large     int      // large_client_header_buffers in use
+	arena     []byte   // decoded URI, lower-case host
+	count     int      // references: Finalize(Done) drops one
+	phase     int      // next step of the engine
+	changes   int      // URI changes left
+	errorPage bool     // error_page has been at work
+	changed   bool     // the URI has been changed by the rewrite phase
+	access    int      // what an access handler said under satisfy any
 
 	lingering    bool // input may follow the answer
 	expectTested bool

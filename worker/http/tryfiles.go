@@ -1,0 +1,100 @@
+package http
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"perilune/conf"
+	"perilune/logging"
+)
+
+func setTryFiles(cf *conf.Conf, c any) error {
+	pc := c.(*pagesConf)
+	if pc.try != nil {
+		return conf.ErrDuplicate
+	}
+	last := len(cf.Args) - 1
+	for i, name := range cf.Args[1:] {
+		tf := tryFile{fixed: !HasVariables(name)}
+		if i+1 == last {
+			if code, ok := strings.CutPrefix(name, "="); ok {
+				if tf.code, ok = statusOfCode(code); !ok {
+					return conf.Errorf("invalid code \"%s\"", code)
+				}
+			}
+		} else if s, ok := strings.CutSuffix(name, "/"); ok {
+			tf.dir, name = true, s
+		}
+		var err error
+		if tf.name, err = CompileScript(cf, name); err != nil {
+			return err
+		}
+		if i+1 == last {
+			pc.fallback = &tf
+		} else {
+			pc.try = append(pc.try, tf)
+		}
+	}
+	return nil
+}
+
+// tryFilesHandler works in the precontent phase.
+func tryFilesHandler(r *Request) int {
+	pc := r.LocCtx[pagesModule.Index].(*pagesConf)
+	if pc.try == nil {
+		return Declined
+	}
+	fc := fileConfOf(r)
+	for i := range pc.try {
+		tf := &pc.try[i]
+		name := r.tryName(tf)
+		path := append(r.appendRoot(r.parts.path[:0]), name...)
+		r.parts.path = path
+		mode, err := statFile(path)
+		if err != nil {
+			if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTDIR) && !errors.Is(err, unix.ENAMETOOLONG) {
+				r.Log(logging.Crit, "stat() \"%s\" failed %s", path, logging.ErrnoText(err))
+			}
+			continue
+		}
+		if (mode&unix.S_IFMT == unix.S_IFDIR) != tf.dir {
+			continue
+		}
+		switch {
+		case fc.aliasRE:
+			// The alias names the file whatever the URI is.
+		case fc.Alias > 0:
+			r.URI = append(bytes.Clone(r.URI[:min(fc.Alias, len(r.URI))]), name...)
+			r.SetExten()
+		default:
+			r.URI = r.view(name)
+			r.SetExten()
+		}
+		return Declined
+	}
+	tf := pc.fallback
+	if tf.code != 0 {
+		return tf.code
+	}
+	uri := r.view(tf.name.AppendTo(r, nil))
+	if len(uri) > 0 && uri[0] == '@' {
+		r.NamedLocation(uri)
+	} else {
+		r.InternalRedirect(splitArgs(uri))
+	}
+	r.Finalize(Done)
+	return Done
+}
+
+// tryName is the name of a file to try, without what an alias replaces.
+func (r *Request) tryName(tf *tryFile) []byte {
+	name := tf.name.AppendTo(r, nil)
+	fc := fileConfOf(r)
+	if !tf.fixed && fc.Alias > 0 && !fc.aliasRE && fc.Alias <= len(r.URI) && bytes.HasPrefix(name, r.URI[:fc.Alias]) {
+		return name[fc.Alias:]
+	}
+	return name
+}
