@@ -25,6 +25,10 @@ var cases = []benchCase{
 	{name: "Lua hello, 4000 connections", path: "/hello", connections: 4000},
 	{name: "Lua args, tables, strings", path: "/work?name=perilune&list=1,2,3,4,5,6,7,8,9&x=%41%42", connections: 50},
 	{name: "Lua CPU, fib(22)", path: "/fib", connections: 50},
+	{name: "shared dict, 100 get", path: "/shared-get", connections: 50},
+	{name: "shared dict, 100 get of 1 KiB", path: "/shared-get-long", connections: 50},
+	{name: "shared dict, 100 set", path: "/shared-set", connections: 50},
+	{name: "shared dict, 100 incr", path: "/shared-incr", connections: 50},
 	{name: "404", path: "/none", connections: 50, anyStatus: true},
 	{name: "POST 4 KiB echoed by Lua", path: "/echo", connections: 50, script: post4k},
 	{name: "return 200 with access log", path: "/logged", connections: 50},
@@ -40,7 +44,15 @@ http {
 	keepalive_requests 1000000000;
 	client_body_buffer_size 16k;
 	default_type text/plain;
+	lua_shared_dict bench 16m;
 	init_by_lua_block {
+		local d = ngx.shared.bench
+		keys = {}
+		for i = 1, 100 do
+			keys[i] = "some key, number " .. i
+			d:set(keys[i], i)
+			d:set("long" .. keys[i], ("0123456789abcdef"):rep(64))
+		end
 		function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end
 	}
 	server {
@@ -63,6 +75,34 @@ http {
 			}
 		}
 		location = /fib { content_by_lua_block { ngx.say(fib(22)) } }
+		location = /shared-get {
+			content_by_lua_block {
+				local d, sum = ngx.shared.bench, 0
+				for i = 1, 100 do sum = sum + d:get(keys[i]) end
+				ngx.say(sum)
+			}
+		}
+		location = /shared-get-long {
+			content_by_lua_block {
+				local d, sum = ngx.shared.bench, 0
+				for i = 1, 100 do sum = sum + #d:get("long" .. keys[i]) end
+				ngx.say(sum)
+			}
+		}
+		location = /shared-set {
+			content_by_lua_block {
+				local d = ngx.shared.bench
+				for i = 1, 100 do d:set("set" .. keys[i], "a value that is short", 60) end
+				ngx.say("set")
+			}
+		}
+		location = /shared-incr {
+			content_by_lua_block {
+				local d = ngx.shared.bench
+				for i = 1, 100 do d:incr("counter", 1, 0) end
+				ngx.say("counted")
+			}
+		}
 		location = /echo {
 			content_by_lua_block {
 				ngx.req.read_body()
