@@ -357,6 +357,10 @@ func TestUpgradesWhileAConnectionDrains(t *testing.T) {
 		s.upgrade()
 		// Ours, and the one that drains.
 		s.until("no process is left but one of the first", func() bool { return len(s.processes()) == 4 })
+		s.until("the master knows of the one that drains", func() bool {
+			r, err := report(s)
+			return err == nil && len(r.Workers) == 3 && r.Workers[0].State == "draining" && r.Workers[0].Generation == 1 && r.Connections.Active >= 1
+		})
 		if i == 1 {
 			before = fds(s.pid())
 		}
@@ -364,13 +368,44 @@ func TestUpgradesWhileAConnectionDrains(t *testing.T) {
 	if slices.ContainsFunc(s.processes(), func(p int) bool { return p == first[0] }) {
 		t.Error("the first master is still there")
 	}
-	if now := fds(s.pid()); !slices.Equal(now, before) {
-		t.Errorf("descriptors after the second upgrade\n%v\nand now\n%v", before, now)
+	s.until("the descriptors are those after the second upgrade", func() bool { return slices.Equal(fds(s.pid()), before) })
+	// Its log files are opened anew, too.
+	if err := os.Rename(s.path("logs/error.log"), s.path("logs/error.log.1")); err != nil {
+		t.Fatal(err)
+	}
+	s.mustRun("-s", "reopen")
+	for _, p := range s.processes() {
+		s.until("every process has the new log", func() bool {
+			list := fds(p)
+			return slices.Contains(list, s.path("logs/error.log")) && !slices.Contains(list, s.path("logs/error.log.1"))
+		})
 	}
 	if got := <-result; got != "slept<nil>" {
 		t.Errorf("the long request got %s", got)
 	}
 	s.until("it has drained", func() bool { return len(s.processes()) == 3 })
+	s.until("the master has noticed", func() bool { r, err := report(s); return err == nil && len(r.Workers) == 2 })
+}
+
+func TestStopEndsWorkersOfOlderMasters(t *testing.T) {
+	s := newSite(t)
+	s.install(build(t, "1.0"))
+	s.upgradeConf("", "")
+	s.mustRun()
+	for i := range 2 {
+		c, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprintf(c, "GET /sleep?t=60 HTTP/1.1\r\nHost: x\r\n\r\n")
+		s.until("the request is there", func() bool { return active(s) == i+1 })
+		s.upgrade()
+		s.until("the master knows of the worker", func() bool { return active(s) == i+1 })
+	}
+	s.mustRun("-s", "stop")
+	s.until("all have ended", func() bool { return len(s.processes()) == 0 })
+	s.logged("which another master has started, is gone")
 }
 
 // active counts the client connections of all workers of a site.

@@ -175,5 +175,12 @@ func closeAll(fds []int) {
 	}
 }
 
+// FD is the descriptor, to be passed on while the Conn is open.
+func (c *Conn) FD() int {
+	n := -1
+	_ = c.raw.Control(func(fd uintptr) { n = int(fd) })
+	return n
+}
+
 // Close closes this end; a Recv that waits returns with an error.
 func (c *Conn) Close() error { return c.f.Close() }

@@ -117,6 +117,20 @@ func (h *Handover) Take(end time.Time) (names []string, fds []int, state string,
 	}
 }
 
+// Left returns the descriptors that were given and not taken, without waiting. They belong to the caller.
+func (h *Handover) Left() (names []string, fds []int) {
+	if h.far.SetDeadline(time.Time{}) != nil {
+		return nil, nil
+	}
+	for {
+		m, got, err := h.far.recv(false)
+		if err != nil {
+			return names, fds
+		}
+		names, fds = append(names, m.Paths...), append(fds, got...)
+	}
+}
+
 // Answer says something to the master that gave.
 func (h *Handover) Answer(text string) error { return h.far.Send(&Message{Type: Answer, Text: text}) }
 

@@ -59,6 +59,14 @@ func TestHandover(t *testing.T) {
 		}
 	}
 	closeAll(gotFDs)
+	if err := old.Give(names[:1], fds[:1], "", time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	left, leftFDs := next.Left()
+	closeAll(leftFDs)
+	if !slices.Equal(left, names[:1]) || len(leftFDs) != 1 {
+		t.Errorf("left: %q, %d descriptors", left, len(leftFDs))
+	}
 	old.Close()
 	next.Close()
 	if after := openFDs(t); after != before+len(fds) {

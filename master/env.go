@@ -43,10 +43,10 @@ type env struct {
 	restore func(g *generation)
 	// refuse tells the master before this one why this one cannot take over.
 	refuse func(why string)
-	// handed is called in place of finish when the next master serves.
-	handed func()
-	// alone is called when the master before this one is gone.
-	alone func()
+	// handed is called in place of finish when the next master serves: that one looks after the workers that are left.
+	handed func(left []*worker)
+	// alone is called when the master before this one is gone, and returns the workers that it has left.
+	alone func() []*worker
 
 	// notify is the service manager.
 	notify notifier
@@ -99,9 +99,10 @@ type channel interface {
 
 // exitStatus is how a process ended.
 type exitStatus struct {
-	signal int // 0 if it exited
-	code   int
-	core   bool
+	signal  int // 0 if it exited
+	code    int
+	core    bool
+	unknown bool // it was no child
 }
 
 func statusOf(ws syscall.WaitStatus) exitStatus {

@@ -18,6 +18,7 @@ type generation struct {
 	sockets *socketSet
 	zones   *zoneSet
 	slots   []*slot
+	foreign bool // of a master before this one: only its workers are left
 	started bool // all workers have been started, not only the first
 }
 
@@ -56,6 +57,7 @@ type worker struct {
 	lastBeat time.Time // of the last heartbeat
 	stats    ipc.Stats // that came with it
 	drains   bool      // accepts no more, as it was told
+	killAt   time.Time // when it must have ended, zero if it may take its time
 	hung     bool      // the heartbeat is missing, and the worker is about to be killed
 	reason   string    // what it said about its failure to start
 }

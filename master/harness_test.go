@@ -122,6 +122,7 @@ type harness struct {
 
 	upgraded func(successor, error) // ends the upgrade that is under way
 	forgone  bool
+	left     []*worker // by the master before
 }
 
 func newHarness(t *testing.T, size int) *harness {
@@ -170,8 +171,11 @@ func newHarness(t *testing.T, size int) *harness {
 		forgo:   func() { h.forgone = true },
 		restore: func(g *generation) { h.call("restore", g) },
 		refuse:  func(why string) { h.calls = append(h.calls, "refuse: "+why) },
-		handed:  func() { h.calls = append(h.calls, "handed") },
-		alone:   func() { h.calls = append(h.calls, "alone") },
+		handed:  func([]*worker) { h.calls = append(h.calls, "handed") },
+		alone: func() []*worker {
+			h.calls = append(h.calls, "alone")
+			return h.left
+		},
 	}, log)
 	return h
 }

@@ -7,6 +7,8 @@
 package master
 
 import (
+	"maps"
+	"slices"
 	"syscall"
 	"time"
 
@@ -95,7 +97,7 @@ func (m *master) run(first *generation) int {
 	}
 	close(m.done)
 	if m.up.over {
-		m.env.handed()
+		m.env.handed(slices.Collect(maps.Keys(m.workers)))
 	} else {
 		m.env.finish()
 	}
@@ -271,15 +273,31 @@ func (m *master) reopenLogs() {
 	for g := range m.old {
 		generations = append(generations, g)
 	}
+	var foreign []*generation
+	var curPaths []string
+	var curFDs []int
 	for _, g := range generations {
 		if g == nil {
 			continue
 		}
+		if g.foreign {
+			foreign = append(foreign, g)
+			continue
+		}
 		paths, fds := m.env.reopen(g)
+		if g == m.cur {
+			curPaths, curFDs = paths, fds
+		}
 		for w := range m.workers {
 			if w.gen == g && w.state != stopping {
 				m.sendFiles(w, paths, fds)
 			}
+		}
+	}
+	// Those of another master know the files by their names.
+	for w := range m.workers {
+		if slices.Contains(foreign, w.gen) && w.state != stopping {
+			m.sendFiles(w, curPaths, curFDs)
 		}
 	}
 }

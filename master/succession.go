@@ -77,14 +77,27 @@ func (s *system) refuse(why string) {
 }
 
 // handed is the end of a process whose successor serves. The files of sockets and the pid file are the successor's.
-func (s *system) handed() {
+func (s *system) handed(left []*worker) {
 	log := s.serving.log
+	names, fds := leave(left)
+	if err := s.flip.h.Give(names, fds, "", time.Now().Add(leaveTimeout)); err != nil {
+		log.LogErr(logging.Warn, 0, err, "the next master will not hear of the workers that are left")
+	}
 	s.removeOwnOldbin(log)
 	s.status.close()
 	if s.next.Pid > 0 && s.next.PidFile != s.pid {
 		s.removePid(log)
 	}
 	log.Log(logging.Notice, 0, "exit")
+}
+
+// leaveTimeout limits how long the end waits for room for what there is to say about the workers that are left.
+const leaveTimeout = 2 * time.Second
+
+// standAlone takes what the master before this one has left when it exited, or was killed.
+func (s *system) standAlone() []*worker {
+	s.removeOldbin()
+	return s.flip.inherit()
 }
 
 // removeOldbin removes what a master that was killed in an upgrade has left behind.

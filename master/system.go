@@ -44,10 +44,7 @@ func (s *system) env() env {
 		after:   afterFunc,
 		load:    s.load,
 		discard: s.discard,
-		release: func(g *generation) {
-			g.cycle.Files.CloseAll()
-			g.zones.drop()
-		},
+		release: release,
 		spawn:   s.spawn,
 		begun:   s.begun,
 		changed: s.changed,
@@ -62,7 +59,15 @@ func (s *system) env() env {
 		restore: s.restore,
 		refuse:  s.refuse,
 		handed:  s.handed,
-		alone:   s.removeOldbin,
+		alone:   s.standAlone,
+	}
+}
+
+// release closes what the master holds of a generation. One of another master has nothing here.
+func release(g *generation) {
+	if !g.foreign {
+		g.cycle.Files.CloseAll()
+		g.zones.drop()
 	}
 }
 

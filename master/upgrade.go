@@ -108,8 +108,33 @@ func (m *master) released() bool {
 // predecessorGone: the master before this one has exited, so that there may be another upgrade.
 func (m *master) predecessorGone() {
 	m.up.blocked = false
-	m.env.alone()
+	for _, w := range m.env.alone() {
+		m.adoptWorker(w)
+	}
 	m.env.notify.alone()
+}
+
+// adoptWorker looks after a worker that the master before this one has started, until it has finished its requests.
+func (m *master) adoptWorker(w *worker) {
+	for g := range m.old {
+		if g.foreign && g.id == w.gen.id {
+			w.gen = g
+		}
+	}
+	m.old[w.gen] = true
+	m.workers[w] = true
+	if m.cur != nil {
+		w.owner = m.cur.zones.ownerOf(w.pid)
+	}
+	w.started, w.lastBeat = m.env.now(), m.env.now()
+	switch {
+	case m.term || w.state == stopping:
+		w.state = quitting
+		m.stop(w)
+	case !w.killAt.IsZero():
+		m.limit(w)
+	}
+	go m.follow(w)
 }
 
 // dumpDelay is how long a worker that hangs has for the dump of its stacks.

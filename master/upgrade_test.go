@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"perilune/conf"
 	"perilune/ipc"
 )
 
@@ -108,6 +109,36 @@ func TestUpgradeWaitsForThePredecessor(t *testing.T) {
 	h.m.handle(timerEvent{h.m.predecessorGone})
 	h.m.settle()
 	h.wantCalls("begun 1", "alone", "upgrade")
+}
+
+func TestWorkersOfThePredecessor(t *testing.T) {
+	h := newHarness(t, 1)
+	h.serve()
+	h.m.up.blocked = true
+	foreign := &fakeWorker{h: h, pid: 99, msgs: make(chan ipc.Message), exit: make(chan exitStatus, 1)}
+	h.left = []*worker{{
+		pid: 99, gen: &generation{id: 7, core: &conf.CoreConf{}, foreign: true}, slot: &slot{served: true},
+		proc: foreign, ch: foreign, state: quitting, drains: true, killAt: time.Unix(20, 0),
+	}}
+	h.m.handle(timerEvent{h.m.predecessorGone})
+	h.signal(syscall.SIGUSR1)
+	if !foreign.told(ipc.Reopen) {
+		t.Fatal("its logs were not opened anew")
+	}
+	h.pass(20 * time.Second)
+	if len(foreign.sigs) != 1 || foreign.sigs[0] != syscall.SIGKILL {
+		t.Fatalf("signals %v", foreign.sigs)
+	}
+	h.signal(syscall.SIGQUIT)
+	h.last().ends(exitStatus{})
+	if h.m.over {
+		t.Fatal("over with a worker left")
+	}
+	foreign.ends(exitStatus{unknown: true})
+	if !h.m.over {
+		t.Fatal("not over")
+	}
+	h.wantLog("worker process 99, which another master has started, is gone")
 }
 
 func TestSuccessorFails(t *testing.T) {

@@ -156,13 +156,19 @@ func (m *master) dismiss(w *worker) {
 		m.kill(w, syscall.SIGQUIT)
 	}
 	if t := w.gen.core.ShutdownTimeout.V; t > 0 {
-		m.after(t+drainGrace, func() {
-			if m.workers[w] {
-				m.log.Logf(logging.Alert, 0, "worker process %d did not end within worker_shutdown_timeout, killing it", w.pid)
-				m.kill(w, syscall.SIGKILL)
-			}
-		})
+		w.killAt = m.env.now().Add(t + drainGrace)
+		m.limit(w)
 	}
+}
+
+// limit sees to it that a worker ends in time.
+func (m *master) limit(w *worker) {
+	m.after(w.killAt.Sub(m.env.now()), func() {
+		if m.workers[w] {
+			m.log.Logf(logging.Alert, 0, "worker process %d did not end within worker_shutdown_timeout, killing it", w.pid)
+			m.kill(w, syscall.SIGKILL)
+		}
+	})
 }
 
 // stop tells a worker to exit at once, and sees to it that it does.
@@ -191,18 +197,25 @@ func (m *master) kill(w *worker, sig syscall.Signal) {
 func (m *master) onExit(w *worker, st exitStatus) {
 	delete(m.workers, w)
 	m.buried(w)
-	w.gen.zones.release(w.owner, m.log)
+	zones := w.gen.zones
+	if w.gen.foreign && m.cur != nil {
+		zones = m.cur.zones
+	}
+	zones.release(w.owner, m.log)
 	w.ch.Close()
 	if w.slot.w == w {
 		w.slot.w = nil
 	}
-	if st.signal != 0 {
+	switch {
+	case st.unknown:
+		m.log.Logf(logging.Notice, 0, "worker process %d, which another master has started, is gone", w.pid)
+	case st.signal != 0:
 		text := fmt.Sprintf("worker process %d exited on signal %d", w.pid, st.signal)
 		if st.core {
 			text += " (core dumped)"
 		}
 		m.failed(logging.Alert, text)
-	} else {
+	default:
 		m.log.Logf(logging.Notice, 0, "worker process %d exited with code %d", w.pid, st.code)
 	}
 	g := w.gen
