@@ -84,11 +84,11 @@ func TestSharedAllocations(t *testing.T) {
 
 func BenchmarkShared(b *testing.B) {
 	for _, bc := range []struct{ name, code string }{
-		{"get", `d:get("k")`}, {"set", `d:set("k", i)`}, {"incr", `d:incr("k", 1)`}, {"get string", `d:get("s")`},
+		{"get", `d:get("k")`}, {"set", `d:set("k", i)`}, {"incr", `d:incr("k", 1)`}, {"get string", `d:get("s")`}, {"get long string", `d:get("long")`},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
 			rt, _, _, _ := newSharedRuntime(b)
-			fn, err := rt.Inline("k", `local d = ngx.shared.d d:set("k", 1) d:set("s", "some text") for i = 1, ngx.ctx.n do `+bc.code+" end", "=code")
+			fn, err := rt.Inline("k", `local d = ngx.shared.d d:set("k", 1) d:set("s", "some text") d:set("long", ("x"):rep(1024)) for i = 1, ngx.ctx.n do `+bc.code+" end", "=code")
 			if err != nil {
 				b.Fatal(err)
 			}
