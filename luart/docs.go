@@ -25,6 +25,10 @@ func WriteDocs(w io.Writer) error {
 	for _, f := range sharedMethods() {
 		fmt.Fprintf(&b, "| `%s%s` | %s |\n", f.name, f.args, f.doc)
 	}
+	b.WriteString("\n## Bundled modules\n\nThey are part of the program; `require` finds them before it looks at `lua_package_path`.\n\n| Module | What it is |\n|---|---|\n")
+	for _, m := range Modules() {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", m.Name, m.Doc)
+	}
 	b.WriteString("\n## Constants\n\n| Constant | Value |\n|---|---|\n")
 	for _, c := range Constants {
 		fmt.Fprintf(&b, "| `ngx.%s` | %d |\n", c.Name, c.Value)

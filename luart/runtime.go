@@ -30,6 +30,9 @@ type Config struct {
 	Shared       []SharedDict
 	NginxVersion int    // 1027004
 	Configure    string // the configure arguments of -V
+	// RegexCache is how many compiled patterns ngx.re keeps, RegexMatchLimit how often
+	// a match may backtrack; 0 stands for the default.
+	RegexCache, RegexMatchLimit int
 	// Settings are those of code outside of requests.
 	Settings *Settings
 	Timers   TimerLimits
@@ -47,6 +50,8 @@ type Runtime struct {
 	headerNames map[string]vm.Value // lower-case names by names as received
 	dashedNames map[string]string
 	headersMeta *vm.Table
+	re          reState
+	modules     moduleState
 	scratch     []byte // taken by whoever fills it
 	unescaped   []byte
 	shared      []byte // strings out of dictionaries pass through it
@@ -84,6 +89,7 @@ func New(cfg Config) *Runtime {
 	rt.refuseNative()
 	rt.openAPI()
 	rt.openRespModule()
+	rt.openModules()
 	rt.openCoroutine()
 	rt.openSemaphore()
 	rt.guardGlobals()
@@ -306,7 +312,7 @@ func (rt *Runtime) finish(c *Ctx, t *vm.Thread, err error) int {
 		return c.handleExit()
 	}
 	if c.phase&(PhaseLog|PhaseHeaderFilter|PhaseBodyFilter|PhaseSet) != 0 {
-		logText(c.req, LevelError, "failed to run "+c.phase.Directive()+": "+describeSync(err))
+		logText(c.req, LevelError, "failed to run "+c.phase.Directive()+": "+describeFilter(err))
 		return Error
 	}
 	status := statusInternalError

@@ -29,6 +29,8 @@ type mainConf struct {
 	worker       *Worker     // in a worker that runs
 	shared       []*conf.Zone
 
+	regexCache           conf.Setting[int]
+	regexMatchLimit      conf.Setting[int]
 	maxPendingTimers     conf.Setting[int]
 	maxRunningTimers     conf.Setting[int]
 	rewriteNoPostpone    conf.Setting[bool]
@@ -76,6 +78,8 @@ var Module = &conf.Module{
 	CreateLoc:  func(*conf.Conf) any { return &locConf{} },
 	InitMain: func(_ *conf.Conf, c any) error {
 		m := c.(*mainConf)
+		m.regexCache.Merge(conf.Setting[int]{}, luart.DefaultRegexCache)
+		m.regexMatchLimit.Merge(conf.Setting[int]{}, 0)
 		m.maxPendingTimers.Merge(conf.Setting[int]{}, 1024)
 		m.maxRunningTimers.Merge(conf.Setting[int]{}, 256)
 		return nil
@@ -181,6 +185,12 @@ func flagCommands() []conf.Command {
 		{Name: "lua_check_client_abort", Ctx: anyLocation, Args: conf.Flag, Level: conf.LocConf,
 			Set: conf.SetFlag(func(l *locConf) *conf.Setting[bool] { return &l.checkClientAbort }),
 			Doc: "notices when the client closes its connection while Lua code waits: its code ends, or the callback of ngx.on_abort runs"},
+		{Name: "lua_regex_cache_max_entries", Ctx: conf.HTTP, Args: conf.Take1, Level: conf.MainConf,
+			Set: conf.SetNum(func(m *mainConf) *conf.Setting[int] { return &m.regexCache }),
+			Doc: "how many compiled patterns of ngx.re a worker keeps"},
+		{Name: "lua_regex_match_limit", Ctx: conf.HTTP, Args: conf.Take1, Level: conf.MainConf,
+			Set: conf.SetNum(func(m *mainConf) *conf.Setting[int] { return &m.regexMatchLimit }),
+			Doc: "how often a match of ngx.re may backtrack; 0 is ten million"},
 		{Name: "lua_max_pending_timers", Ctx: conf.HTTP, Args: conf.Take1, Level: conf.MainConf,
 			Set: conf.SetNum(func(m *mainConf) *conf.Setting[int] { return &m.maxPendingTimers }),
 			Doc: "how many timers may wait for their time"},

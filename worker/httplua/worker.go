@@ -42,6 +42,7 @@ func Init(srv *http.Server, info luart.Worker) error {
 		Prefix:       cycle.Prefix,
 		PackagePath:  m.packagePath.V,
 		PackageCPath: m.packageCPath.V,
+		RegexCache:   m.regexCache.V, RegexMatchLimit: m.regexMatchLimit.V,
 		NginxVersion: nginxVersionNumber(conf.NginxVersion),
 		Settings:     &cycle.HTTP.Loc[Module.Index].(*locConf).settings,
 		Timers: luart.TimerLimits{Pending: m.maxPendingTimers.V, Running: m.maxRunningTimers.V,

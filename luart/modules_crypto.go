@@ -1,0 +1,307 @@
+package luart
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/md5"
+	"crypto/rand"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"hash"
+
+	"perilune/luart/vm"
+)
+
+type hashKind struct {
+	name string
+	make func() hash.Hash
+}
+
+var hashKinds = []hashKind{
+	{"md5", md5.New}, {"sha1", sha1.New}, {"sha224", sha256.New224}, {"sha256", sha256.New},
+	{"sha384", sha512.New384}, {"sha512", sha512.New},
+}
+
+func openHash(rt *Runtime, kind hashKind) *vm.Table {
+	var mt *vm.Table
+	state := func(t *vm.Thread) hash.Hash {
+		h, ok := t.CheckUserdata(1).Data.(hash.Hash)
+		if !ok {
+			typeError(t, 1, kind.name)
+		}
+		return h
+	}
+	tab, mt := rt.class("0.16", map[string]vm.GoFunction{
+		"new": func(t *vm.Thread) int {
+			t.Push(rt.vm.NewUserdata(kind.make(), mt).Value())
+			return 1
+		},
+		"update": func(t *vm.Thread) int {
+			h := state(t)
+			s := t.CheckString(2)
+			if n := t.OptInt(3, len(s)); n >= 0 && n < len(s) {
+				s = s[:n]
+			}
+			h.Write(bytesOf(s))
+			t.PushBool(true)
+			return 1
+		},
+		"final": func(t *vm.Thread) int {
+			var sum [sha512.Size]byte
+			t.PushBytes(state(t).Sum(sum[:0]))
+			return 1
+		},
+		"reset": func(t *vm.Thread) int {
+			state(t).Reset()
+			t.PushBool(true)
+			return 1
+		},
+	})
+	return tab
+}
+
+func openRestyRandom(rt *Runtime) *vm.Table {
+	tab, _ := rt.class("0.16", map[string]vm.GoFunction{
+		"bytes": func(t *vm.Thread) int {
+			n := t.CheckInt(1)
+			if n < 0 || n > 1<<30 {
+				return argError(t, 1, "length out of range")
+			}
+			b := make([]byte, n)
+			_, _ = rand.Read(b) // never fails
+			t.PushBytes(b)
+			return 1
+		},
+	})
+	return tab
+}
+
+// aesState is an object of resty.aes.
+type aesState struct {
+	block   cipher.Block
+	mode    string
+	iv      []byte
+	padding bool
+}
+
+func openAES(rt *Runtime) *vm.Table {
+	var mt *vm.Table
+	tab, mt := rt.class("0.16", map[string]vm.GoFunction{
+		"cipher": func(t *vm.Thread) int { return aesCipher(t, rt.vm) },
+		"new": func(t *vm.Thread) int {
+			a, text := newAES(t)
+			if a == nil {
+				t.PushNil()
+				t.PushString(text)
+				return 2
+			}
+			t.Push(rt.vm.NewUserdata(a, mt).Value())
+			return 1
+		},
+		"encrypt": func(t *vm.Thread) int { return aesEncrypt(t, rt.vm) },
+		"decrypt": aesDecrypt,
+	})
+	hashes := rt.vm.NewTable(0, len(hashKinds))
+	for _, h := range hashKinds {
+		hashes.SetStr(h.name, rt.vm.NewUserdata(h, nil).Value())
+	}
+	tab.SetStr("hash", hashes.Value())
+	return tab
+}
+
+func aesCipher(t *vm.Thread, m *vm.VM) int {
+	size, mode := t.OptInt(1, 128), t.OptString(2, "cbc")
+	switch {
+	case size != 128 && size != 192 && size != 256, mode != "cbc" && mode != "ecb" && mode != "ctr" && mode != "gcm":
+		t.PushNil()
+		return 1
+	}
+	c := m.NewTable(0, 2)
+	c.SetStr("size", vm.Int(size))
+	c.SetStr("cipher", vm.String(mode))
+	t.Push(c.Value())
+	return 1
+}
+
+// newAES makes the state from (self, key, salt, cipher, hash, rounds, iv_len, padding).
+func newAES(t *vm.Thread) (*aesState, string) {
+	key, salt := t.CheckString(2), t.OptString(3, "")
+	if !t.Arg(3).IsNil() && len(salt) != 8 {
+		return nil, "salt must be 8 characters or nil"
+	}
+	size, mode := 16, "cbc"
+	if c, ok := t.Arg(4).AsTable(); ok {
+		n, _ := c.GetStr("size").AsNumber()
+		size = int(n) / 8
+		mode, _ = c.GetStr("cipher").AsString()
+	}
+	ivLen := 16
+	if mode == "gcm" {
+		ivLen = 12
+	}
+	ivLen = t.OptInt(7, ivLen)
+	a := &aesState{mode: mode, padding: t.Arg(8).IsNil() || t.Arg(8).Truthy()}
+	k := bytesOf(key)
+	if h, ok := t.Arg(5).AsTable(); ok {
+		iv, ok := h.GetStr("iv").AsString()
+		if !ok {
+			return nil, "iv is needed"
+		}
+		if f := h.GetStr("method"); f.IsFunction() {
+			s, _ := t.CallValue(f, 1, vm.String(key))[0].AsString()
+			k = bytesOf(s)
+		}
+		if len(k) != size {
+			return nil, "bad key length"
+		}
+		if len(iv) > ivLen {
+			return nil, "bad iv length"
+		}
+		a.iv = append(a.iv, iv...)
+	} else {
+		newHash := md5.New
+		if u, ok := t.Arg(5).AsUserdata(); ok {
+			if h, ok := u.Data.(hashKind); ok {
+				newHash = h.make
+			}
+		}
+		k, a.iv = bytesToKey(newHash(), k, bytesOf(salt), max(t.OptInt(6, 1), 1), size, ivLen)
+	}
+	for len(a.iv) < ivLen {
+		a.iv = append(a.iv, 0)
+	}
+	block, err := aes.NewCipher(k)
+	if err != nil {
+		return nil, "bad key length"
+	}
+	a.block = block
+	return a, ""
+}
+
+// bytesToKey makes a key and an initial vector of a password, as OpenSSL's
+// EVP_BytesToKey does.
+func bytesToKey(h hash.Hash, data, salt []byte, rounds, keyLen, ivLen int) (key, iv []byte) {
+	var all, last []byte
+	for len(all) < keyLen+ivLen {
+		h.Reset()
+		h.Write(last)
+		h.Write(data)
+		h.Write(salt)
+		last = h.Sum(nil)
+		for range rounds - 1 {
+			h.Reset()
+			h.Write(last)
+			last = h.Sum(nil)
+		}
+		all = append(all, last...)
+	}
+	return all[:keyLen], all[keyLen : keyLen+ivLen]
+}
+
+func aesOf(t *vm.Thread) *aesState {
+	a, ok := t.CheckUserdata(1).Data.(*aesState)
+	if !ok {
+		typeError(t, 1, "aes")
+	}
+	return a
+}
+
+func aesFail(t *vm.Thread, text string) int {
+	t.PushNil()
+	if text == "" {
+		return 1
+	}
+	t.PushString(text)
+	return 2
+}
+
+func aesEncrypt(t *vm.Thread, m *vm.VM) int {
+	a := aesOf(t)
+	b := []byte(t.CheckString(2))
+	if a.mode == "gcm" {
+		g, err := cipher.NewGCMWithNonceSize(a.block, len(a.iv))
+		if err != nil {
+			return aesFail(t, err.Error())
+		}
+		out := g.Seal(nil, a.iv, b, bytesOf(t.OptString(3, "")))
+		n := len(out) - g.Overhead()
+		res := m.NewTable(2, 0)
+		res.SetInt(1, vm.Bytes(out[:n]))
+		res.SetInt(2, vm.Bytes(out[n:]))
+		t.Push(res.Value())
+		return 1
+	}
+	if a.mode != "ctr" {
+		if a.padding {
+			pad := aes.BlockSize - len(b)%aes.BlockSize
+			for range pad {
+				b = append(b, byte(pad))
+			}
+		} else if len(b)%aes.BlockSize != 0 {
+			return aesFail(t, "EVP_EncryptFinal_ex failed")
+		}
+	}
+	a.crypt(b, true)
+	t.PushBytes(b)
+	return 1
+}
+
+func (a *aesState) crypt(b []byte, encrypt bool) {
+	switch {
+	case a.mode == "ctr":
+		cipher.NewCTR(a.block, a.iv).XORKeyStream(b, b)
+	case a.mode == "cbc" && encrypt:
+		cipher.NewCBCEncrypter(a.block, a.iv).CryptBlocks(b, b)
+	case a.mode == "cbc":
+		cipher.NewCBCDecrypter(a.block, a.iv).CryptBlocks(b, b)
+	default:
+		for i := 0; i < len(b); i += aes.BlockSize {
+			if encrypt {
+				a.block.Encrypt(b[i:], b[i:])
+			} else {
+				a.block.Decrypt(b[i:], b[i:])
+			}
+		}
+	}
+}
+
+func aesDecrypt(t *vm.Thread) int {
+	a := aesOf(t)
+	b := []byte(t.CheckString(2))
+	if a.mode == "gcm" {
+		g, err := cipher.NewGCMWithNonceSize(a.block, len(a.iv))
+		if err != nil {
+			return aesFail(t, err.Error())
+		}
+		out, err := g.Open(nil, a.iv, append(b, t.OptString(3, "")...), bytesOf(t.OptString(4, "")))
+		if err != nil {
+			return aesFail(t, "EVP_DecryptFinal_ex failed")
+		}
+		t.PushBytes(out)
+		return 1
+	}
+	if a.mode == "ctr" {
+		a.crypt(b, false)
+		t.PushBytes(b)
+		return 1
+	}
+	if len(b)%aes.BlockSize != 0 || len(b) == 0 && a.padding {
+		return aesFail(t, "EVP_DecryptFinal_ex failed")
+	}
+	a.crypt(b, false)
+	if a.padding {
+		pad := int(b[len(b)-1])
+		if pad == 0 || pad > aes.BlockSize {
+			return aesFail(t, "EVP_DecryptFinal_ex failed")
+		}
+		for _, c := range b[len(b)-pad:] {
+			if int(c) != pad {
+				return aesFail(t, "EVP_DecryptFinal_ex failed")
+			}
+		}
+		b = b[:len(b)-pad]
+	}
+	t.PushBytes(b)
+	return 1
+}
