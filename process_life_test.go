@@ -435,6 +435,11 @@ func TestProcessOne(t *testing.T) {
 	if len(inner) != 1 {
 		t.Fatalf("children %v", inner)
 	}
+	if err := syscall.Kill(inner[0], syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	s.logged("upgrade failed, the old binary stays: process 1 cannot make room for another one")
+	s.until("there is no oldbin file", func() bool { _, err := os.Stat(s.path("logs/nginx.pid.oldbin")); return err != nil })
 	os.Remove(s.path("logs/nginx.pid")) // its number means another process here
 	s.until("there are two workers", func() bool { return len(children(inner[0])) == 2 })
 	w := children(inner[0])[0]

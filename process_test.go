@@ -162,7 +162,7 @@ func (s *site) spawn(args ...string) {
 
 // kill ends whatever still runs.
 func (s *site) kill() {
-	if pid := s.pid(); pid > 0 {
+	if pid := s.pid(); pid > 1 {
 		for _, w := range children(pid) {
 			_ = syscall.Kill(w, syscall.SIGKILL)
 		}
