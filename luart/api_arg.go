@@ -113,7 +113,7 @@ func (rt *Runtime) RunHeaderFilter(c *Ctx, fn *vm.Function) int {
 }
 
 func (c *Ctx) logFilter(phase Phase, err error) {
-	logText(c.req, LevelError, "failed to run "+phase.Directive()+": "+describeSync(err))
+	logText(c.req, LevelError, "failed to run "+phase.Directive()+": "+describeFilter(err))
 }
 
 // RunBodyFilter runs the code of a body filter on a piece of the body, which it may

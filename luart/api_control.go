@@ -38,6 +38,9 @@ func ngxExit(t *vm.Thread, c *Ctx) int {
 	if status == Again || status == Done {
 		return raise(t, "bad argument to 'ngx.exit': does not accept NGX_AGAIN or NGX_DONE")
 	}
+	if status != Error && status != statusRequestTimeout && status != statusClientClosed && status != statusClose {
+		c.checkAbortable(t)
+	}
 	if c.req != nil && c.sent() && status >= statusSpecial && status != statusRequestTimeout &&
 		status != statusClientClosed && status != statusClose {
 		if st := c.req.Status(); status != st {
@@ -79,6 +82,7 @@ func ngxRedirect(t *vm.Thread, c *Ctx) int {
 			return raise(t, "unsafe byte \"0x%02x\" in redirect uri \"%s\"", uri[i], escapeForLog(uri))
 		}
 	}
+	c.checkAbortable(t)
 	c.req.SetRedirect(status, uri)
 	c.exitCode, c.exited = status, true
 	return t.Abort(errExit)
@@ -107,7 +111,7 @@ func ngxExec(t *vm.Thread, c *Ctx) int {
 	if uri == "" {
 		return raise(t, "The uri argument is empty")
 	}
-	path, args, ok := c.req.CheckURI(uri)
+	path, args, ok := c.req.CheckURI(uri, true)
 	if !ok {
 		return raise(t, "unsafe uri")
 	}
@@ -135,6 +139,7 @@ func ngxExec(t *vm.Thread, c *Ctx) int {
 	if c.sent() {
 		return raise(t, "attempt to call ngx.exec after sending out response headers")
 	}
+	c.checkAbortable(t)
 	c.execURI, c.execArgs = path, args
 	return t.Abort(errExit)
 }

@@ -215,12 +215,15 @@ func (r *fakeRequest) InternalRedirect(uri, args string) int {
 	r.exec = uri + "?" + args
 	return Done
 }
-func (r *fakeRequest) CheckURI(uri string) (string, string, bool) {
+func (r *fakeRequest) CheckURI(uri string, log bool) (string, string, bool) {
 	if strings.Contains(uri, "..") {
 		return "", "", false
 	}
 	path, args, _ := strings.Cut(uri, "?")
 	return path, args, true
+}
+func (r *fakeRequest) StartSubrequest(*SubrequestOptions) (Subrequest, error) {
+	return nil, ErrClientAborted
 }
 func (r *fakeRequest) SendHeader() int    { r.headerSent = true; return OK }
 func (r *fakeRequest) Write(p []byte) int { r.sent.Write(p); return OK }

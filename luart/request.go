@@ -150,8 +150,12 @@ type Request interface {
 	// InternalRedirect does what ngx.exec asks for and returns what the phase's
 	// handler then returns.
 	InternalRedirect(uri, args string) int
-	// CheckURI says whether a URI may be given to InternalRedirect, and splits off its arguments.
-	CheckURI(uri string) (path, args string, ok bool)
+	// CheckURI says whether a URI may be given to InternalRedirect, and splits off its
+	// arguments. log has an unsafe one logged.
+	CheckURI(uri string, log bool) (path, args string, ok bool)
+
+	// StartSubrequest starts a subrequest.
+	StartSubrequest(o *SubrequestOptions) (Subrequest, error)
 
 	// SendHeader, Write, Finish return OK, Again, Error or a status. Write takes the
 	// bytes over (by copying) before it returns, and may park under back-pressure.

@@ -2,6 +2,7 @@ package luart
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"perilune/luart/vm"
@@ -17,8 +18,12 @@ type thread struct {
 	state   threadState
 	killed  bool
 	cancel  func()     // undoes what it waits for, when it is killed
-	awaited bool       // the parent is in ngx.thread.wait for it
+	spawner *vm.Thread // the code that may wait for it: a coroutine of the parent perhaps
+	awaiter Waiter     // where that is parked in ngx.thread.wait for it
+	where   string     // the position of the call of error that has ended it
 	results []vm.Value // of a zombie: true or false first
+
+	subrequests int // that it waits for
 }
 
 type threadState uint8
@@ -265,7 +270,7 @@ func threadSpawn(t *vm.Thread, c *Ctx) int {
 	if parent.wait == nil {
 		parent.wait = c.rt.cfg.Loop.NewWaiter()
 	}
-	u := &thread{t: c.rt.vm.NewThread(), parent: parent, wait: c.rt.cfg.Loop.NewWaiter()}
+	u := &thread{t: c.rt.vm.NewThread(), parent: parent, spawner: t, wait: c.rt.cfg.Loop.NewWaiter()}
 	u.t.Data = t.Data
 	u.t.Start(fn.Value())
 	c.prune()
@@ -315,15 +320,23 @@ func (c *Ctx) threadEnded(u *thread, results []vm.Value, err error) {
 		u.results = append(u.results, results...)
 	} else {
 		logText(c.logger(c.rt), LevelError, "lua user thread aborted: "+describe(err))
-		u.results = append(u.results, errorValue(err))
+		// What wait returns is all that LuaJIT leaves on the thread's stack: of a call
+		// of error both its argument and the message with the position.
+		v := errorValue(err)
+		if text, ok := v.AsString(); ok && u.where != "" {
+			if arg, ok := strings.CutPrefix(text, u.where); ok {
+				u.results = append(u.results, vm.String(arg))
+			}
+		}
+		u.results = append(u.results, v)
 	}
-	if u.parent.state != threadRunning {
+	if u.parent.state != threadRunning || u.spawner.Status() == "dead" {
 		u.results = nil
 		return
 	}
 	u.state = threadZombie
-	if u.awaited {
-		u.parent.wait.Wake(nil)
+	if u.awaiter != nil {
+		u.awaiter.Wake(nil)
 	}
 }
 
@@ -341,7 +354,6 @@ func threadWait(t *vm.Thread, c *Ctx) int {
 	if n == 0 {
 		return raise(t, "at least one coroutine should be specified")
 	}
-	me := c.current(t)
 	threads := make([]*thread, 0, maxThreadResults)
 	for i := 1; i <= n; i++ {
 		co, ok := t.Arg(i).AsThread()
@@ -356,7 +368,7 @@ func threadWait(t *vm.Thread, c *Ctx) int {
 			}
 		case u == nil || u == &c.entry:
 			return raise(t, "attempt to wait on a coroutine that is not a user thread")
-		case u.parent != me:
+		case u.spawner != t:
 			return raise(t, "only the parent coroutine can wait on the thread")
 		case u.state == threadZombie:
 			return takeResults(t, u)
@@ -364,13 +376,20 @@ func threadWait(t *vm.Thread, c *Ctx) int {
 			threads = append(threads, u)
 		}
 	}
-	for _, u := range threads {
-		u.awaited = true
+	me := c.current(t)
+	if me == nil {
+		return raise(t, "no co ctx found")
 	}
-	err := c.park(t, 0)
+	if me.wait == nil {
+		me.wait = c.rt.cfg.Loop.NewWaiter()
+	}
+	for _, u := range threads {
+		u.awaiter = me.wait
+	}
+	err := c.parkThread(me, 0)
 	var done *thread
 	for _, u := range threads {
-		u.awaited = false
+		u.awaiter = nil
 		if done == nil && u.state == threadZombie {
 			done = u
 		}
@@ -402,8 +421,10 @@ func threadKill(t *vm.Thread, c *Ctx) int {
 		return fail(t, "already waited or killed")
 	case u == nil || u == &c.entry:
 		return fail(t, "not user thread")
-	case u.parent != c.current(t):
+	case u.spawner != t:
 		return fail(t, "killer not parent")
+	case u.subrequests > 0:
+		return fail(t, "pending subrequests")
 	case u.state == threadZombie:
 		u.state, u.results = threadDead, nil
 		return fail(t, "already terminated")

@@ -115,6 +115,7 @@ func (x *timer) start(delay time.Duration) {
 // fire runs when the time has come, or prematurely. It may wait.
 func (x *timer) fire() {
 	rt := x.rt
+	logText(rt.cfg.Log, LevelDebug, "lua ngx.timer expired")
 	for i, p := range rt.timers.pending {
 		if p == x {
 			rt.timers.pending = append(rt.timers.pending[:i], rt.timers.pending[i+1:]...)
@@ -142,6 +143,7 @@ func (x *timer) fire() {
 	rt.finish(c, t, err)
 	rt.release(t)
 	rt.timers.running--
+	logText(x.log, LevelDebug, "http lua close fake http connection")
 	x.release()
 }
 

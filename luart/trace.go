@@ -46,8 +46,8 @@ func waitsFor(t *vm.Thread) *vm.Thread {
 	if c == nil {
 		return nil
 	}
-	if u := c.find(t); u != nil && u.parent != nil && u.parent.state == threadRunning {
-		return u.parent.t
+	if u := c.find(t); u != nil && u.parent != nil && u.parent.state == threadRunning && u.spawner.Status() != "dead" {
+		return u.spawner
 	}
 	return nil
 }
@@ -80,6 +80,10 @@ func appendLevel(buf []byte, in *vm.Info, withLine bool) []byte {
 func (rt *Runtime) traceback(t *vm.Thread) string {
 	if c := context(t); c == nil || c.phase&phasesYieldable == 0 {
 		return t.Traceback("", 0)
+	} else if u := c.find(t); u != nil && u.parent != nil {
+		if in := t.LevelInfo(0); in != nil && in.What == "C" && in.Name == "error" {
+			u.where = t.Where(1)
+		}
 	}
 	// An error of the machine itself leaves no line in LuaJIT's top frame; a script
 	// that was stopped is to show where.
@@ -115,4 +119,16 @@ func describeSync(err error) string {
 		return "unknown error"
 	}
 	return text + "\n" + e.Traceback
+}
+
+// describeFilter is describeSync for the phases of requests, whose words for an
+// error that is no string are others.
+func describeFilter(err error) string {
+	var e *vm.Error
+	if errors.As(err, &e) {
+		if _, ok := e.Value.ToStringCoerced(); !ok {
+			return "unknown reason"
+		}
+	}
+	return describeSync(err)
 }

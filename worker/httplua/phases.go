@@ -36,6 +36,11 @@ func postconfiguration(cf *conf.Conf) error {
 		core.AddBodyFilter(bodyFilter)
 	}
 	core.AddHandler(http.Log, logHandler)
+	core.AddSubrequestEnd(func(sr *http.Request) {
+		if w := workerOf(sr); w != nil {
+			w.release(sr)
+		}
+	})
 	return nil
 }
 

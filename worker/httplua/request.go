@@ -212,7 +212,7 @@ func (q *request) SetVariable(name, value string, unset bool) error {
 	switch {
 	case changed:
 		return nil
-	case known:
+	case known && !strings.HasPrefix(name, "arg_") && !strings.HasPrefix(name, "cookie_"):
 		return luart.ErrVariableNotChangeable
 	}
 	return luart.ErrVariableNotFound
@@ -254,7 +254,7 @@ func (q *request) SetRedirect(status int, location string) {
 	q.r.HeadersOut.Add("Location", location)
 }
 
-func (q *request) CheckURI(uri string) (path, args string, ok bool) {
+func (q *request) CheckURI(uri string, log bool) (path, args string, ok bool) {
 	path, args, _ = strings.Cut(uri, "?")
 	if path == "" || strings.IndexByte(path, 0) >= 0 {
 		return "", "", false
@@ -267,7 +267,9 @@ func (q *request) CheckURI(uri string) (path, args string, ok bool) {
 		before := i == 0 || rest[i-1] == '/'
 		after := i+2 == len(rest) || rest[i+2] == '/'
 		if before && after {
-			q.r.Log(logging.Error, "unsafe URI \"%s\" was detected", uri)
+			if log {
+				q.r.Log(logging.Error, "unsafe URI \"%s\" was detected", uri)
+			}
 			return "", "", false
 		}
 		rest = rest[i+2:]

@@ -1,0 +1,232 @@
+package luart
+
+import "perilune/luart/vm"
+
+// SubrequestOptions say what a subrequest is to be.
+type SubrequestOptions struct {
+	URI, Args   string
+	MethodID    uint32
+	MethodName  string
+	Body        []byte // nil: the request's own, if ForwardBody says so
+	ForwardBody bool
+	ShareVars   bool
+	CopyVars    bool
+	Vars        [][2]string
+	Headers     [][2]string
+	Ctx         *vm.Table // ngx.ctx, nil for a new one
+}
+
+// Subrequest is a subrequest whose response is kept from the client.
+type Subrequest interface {
+	Wait() error // parks until it has ended
+	Status() int
+	Body() (data []byte, truncated bool)
+	EachHeaderOut(f func(name, value []byte))
+}
+
+func captureAPI() []Function {
+	return []Function{
+		{Name: "ngx.location.capture", Args: "(uri, options?)", Phases: phasesResponse, fn: locationCapture,
+			Doc: "makes a subrequest and returns a table with status, header, body and truncated; options: method, body, args, ctx, vars, headers, copy_all_vars, share_all_vars, always_forward_body"},
+		{Name: "ngx.location.capture_multi", Args: "({{uri, options?}, ...})", Phases: phasesResponse, fn: locationCaptureMulti,
+			Doc: "makes several subrequests at the same time and returns their results when all have ended"},
+	}
+}
+
+func locationCapture(t *vm.Thread, c *Ctx) int {
+	n := t.NArgs()
+	if n != 1 && n != 2 {
+		return raise(t, "expecting one or two arguments")
+	}
+	query := c.rt.vm.NewTable(2, 0)
+	query.Append(t.Arg(1))
+	if n == 2 {
+		query.Append(t.Arg(2))
+	}
+	return capture(t, c, []*vm.Table{query})
+}
+
+func locationCaptureMulti(t *vm.Thread, c *Ctx) int {
+	if n := t.NArgs(); n != 1 {
+		return raise(t, "only one argument is expected, but got %d", n)
+	}
+	tab := t.CheckTable(1)
+	n := tab.Len()
+	if n == 0 {
+		return raise(t, "at least one subrequest should be specified")
+	}
+	queries := make([]*vm.Table, n)
+	for i := range queries {
+		v := tab.GetInt(i + 1)
+		if v.IsNil() {
+			return raise(t, "only array-like tables are allowed")
+		}
+		var ok bool
+		if queries[i], ok = v.AsTable(); !ok {
+			return raise(t, "the query argument %d is not a table, but a %s", i, v.TypeName())
+		}
+	}
+	return capture(t, c, queries)
+}
+
+// capture runs subrequests and pushes a table for each.
+func capture(t *vm.Thread, c *Ctx, queries []*vm.Table) int {
+	options := make([]*SubrequestOptions, len(queries))
+	for i, q := range queries {
+		n := q.Len()
+		if n != 1 && n != 2 {
+			return raise(t, "query argument %d expecting one or two arguments", i)
+		}
+		o := &SubrequestOptions{MethodID: 2, MethodName: "GET"}
+		if n == 2 {
+			opts, ok := q.GetInt(2).AsTable()
+			if !ok {
+				return raise(t, "expecting table as the 2nd argument for subrequest %d, but got %s", i, q.GetInt(2).TypeName())
+			}
+			o.read(t, opts)
+		}
+		uri, ok := q.GetInt(1).ToStringCoerced()
+		if !ok {
+			return argError(t, 1, "string expected, got "+q.GetInt(1).TypeName())
+		}
+		path, args, ok := c.req.CheckURI(uri, false)
+		if !ok {
+			return raise(t, "unsafe uri in argument #1: %s", uri)
+		}
+		o.URI = path
+		if args != "" && o.Args != "" {
+			args += "&"
+		}
+		o.Args = args + o.Args
+		options[i] = o
+	}
+	subs := make([]Subrequest, len(options))
+	for i, o := range options {
+		var err error
+		if subs[i], err = c.req.StartSubrequest(o); err != nil {
+			return raise(t, "failed to issue subrequest: -1")
+		}
+	}
+	u := c.current(t)
+	if u != nil {
+		u.subrequests += len(subs)
+	}
+	phase := c.phase
+	for _, s := range subs {
+		if err := s.Wait(); err != nil {
+			c.exitCode, c.exited = Error, true
+			return t.Abort(errExit)
+		}
+	}
+	if u != nil {
+		u.subrequests -= len(subs)
+	}
+	if !c.waited(t, phase) {
+		return t.Abort(errKilled)
+	}
+	for _, s := range subs {
+		t.Push(c.rt.captured(s).Value())
+	}
+	return len(subs)
+}
+
+// captured is the result of a subrequest.
+func (rt *Runtime) captured(s Subrequest) *vm.Table {
+	res := rt.vm.NewTable(0, 4)
+	body, truncated := s.Body()
+	res.SetStr("status", vm.Int(s.Status()))
+	res.SetStr("body", vm.Bytes(body))
+	res.SetStr("truncated", vm.Bool(truncated))
+	header := rt.vm.NewTable(0, 8)
+	s.EachHeaderOut(func(name, value []byte) { addMulti(rt.vm, header, vm.Bytes(name), vm.Bytes(value)) })
+	res.SetStr("header", header.Value())
+	return res
+}
+
+// read takes the options of a subrequest from their table.
+func (o *SubrequestOptions) read(t *vm.Thread, opts *vm.Table) {
+	switch v := opts.GetStr("args"); v.Type() {
+	case vm.TypeTable:
+		tab, _ := v.AsTable()
+		o.Args = string(appendArgs(t, nil, tab))
+	case vm.TypeNil:
+	case vm.TypeNumber, vm.TypeString:
+		o.Args, _ = v.ToStringCoerced()
+	default:
+		t.Errorf("Bad args option value")
+	}
+	o.Vars = pairsOption(t, opts, "vars")
+	o.Headers = pairsOption(t, opts, "headers")
+	o.ShareVars = boolOption(t, opts, "share_all_vars")
+	o.CopyVars = boolOption(t, opts, "copy_all_vars")
+	o.ForwardBody = opts.GetStr("always_forward_body").Truthy()
+	if v := opts.GetStr("method"); !v.IsNil() {
+		n, ok := v.AsNumber()
+		if !ok {
+			t.Errorf("Bad http request method")
+		}
+		if o.MethodName, ok = methodNames[uint32(n)]; !ok {
+			t.Errorf("unsupported HTTP method: %d", int(n))
+		}
+		o.MethodID = uint32(n)
+	}
+	if v := opts.GetStr("ctx"); !v.IsNil() {
+		var ok bool
+		if o.Ctx, ok = v.AsTable(); !ok {
+			t.Errorf("Bad ctx option value type %s, expected a Lua table", v.TypeName())
+		}
+	}
+	if v := opts.GetStr("body"); !v.IsNil() {
+		s, ok := v.ToStringCoerced()
+		if !ok {
+			t.Errorf("Bad http request body")
+		}
+		o.Body = append([]byte{}, s...)
+	}
+}
+
+func boolOption(t *vm.Thread, opts *vm.Table, name string) bool {
+	v := opts.GetStr(name)
+	if !v.IsNil() && v.Type() != vm.TypeBoolean {
+		t.Errorf("Bad %s option value", name)
+	}
+	return v.Truthy()
+}
+
+func pairsOption(t *vm.Thread, opts *vm.Table, name string) (list [][2]string) {
+	v := opts.GetStr(name)
+	if v.IsNil() {
+		return nil
+	}
+	tab, ok := v.AsTable()
+	if !ok {
+		t.Errorf("Bad %s option value", name)
+	}
+	each(tab, func(k, v vm.Value) {
+		key, ok := k.AsString()
+		if !ok {
+			t.Errorf("attempt to use a non-string key in the \"%s\" option table", name)
+		}
+		value, ok := v.ToStringCoerced()
+		if !ok {
+			t.Errorf("attempt to use bad value type %s", v.TypeName())
+		}
+		list = append(list, [2]string{key, value})
+	})
+	return list
+}
+
+// UseTable makes a table ngx.ctx.
+func (c *Ctx) UseTable(tab *vm.Table) { c.table = tab }
+
+// checkAbortable raises an error when another thread waits for subrequests, which
+// cannot be ended.
+func (c *Ctx) checkAbortable(t *vm.Thread) {
+	n := c.entry.subrequests
+	for _, u := range c.threads {
+		n += u.subrequests
+	}
+	if n > 0 {
+		t.Errorf("attempt to abort with pending subrequests")
+	}
+}

@@ -1,0 +1,81 @@
+package httplua
+
+import (
+	"strconv"
+	"time"
+
+	"perilune/logging"
+	"perilune/luart"
+	"perilune/worker/http"
+)
+
+// subrequest is one of ngx.location.capture.
+type subrequest struct{ r *http.Request }
+
+// StartSubrequest starts a subrequest.
+func (q *request) StartSubrequest(o *luart.SubrequestOptions) (luart.Subrequest, error) {
+	opts := &http.SubrequestOptions{
+		Method: http.Method(o.MethodID), MethodName: o.MethodName, Body: o.Body, Capture: true, Vars: http.NewVars,
+		Prepare: func(sr *http.Request) { q.prepare(sr, o) },
+	}
+	switch {
+	case o.ShareVars:
+		opts.Vars = http.ShareVars
+	case o.CopyVars:
+		opts.Vars = http.CopyVars
+	}
+	opts.DropBody = o.Body == nil && !o.ForwardBody && opts.Method != http.MethodPost && opts.Method != http.MethodPut
+	sr, err := q.r.Subrequest([]byte(o.URI), []byte(o.Args), opts)
+	if err != nil {
+		return nil, err
+	}
+	return subrequest{sr}, nil
+}
+
+// prepare gives a subrequest what Lua code has asked for.
+func (q *request) prepare(sr *http.Request, o *luart.SubrequestOptions) {
+	sub := q.w.contextOf(sr, locOf(sr))
+	if sub == nil {
+		return
+	}
+	if o.Ctx != nil {
+		sub.lua.UseTable(o.Ctx)
+	}
+	for _, v := range o.Vars {
+		if _, changed := sr.SetVariable(v[0], []byte(v[1])); !changed {
+			sr.Log(logging.Error, "variable \"%s\" cannot be assigned a value (maybe you forgot to define it first?)", v[0])
+		}
+	}
+	for _, h := range o.Headers {
+		_ = sub.SetHeaderIn(h[0], h[1], true)
+	}
+}
+
+func (s subrequest) Wait() error                         { return s.r.Wait() }
+func (s subrequest) Status() int                         { return s.r.CapturedStatus() }
+func (s subrequest) Body() (data []byte, truncated bool) { return s.r.CapturedBody() }
+
+func (s subrequest) EachHeaderOut(f func(name, value []byte)) {
+	out := &s.r.HeadersOut
+	for i := range out.List {
+		if h := &out.List[i]; h.Name != "" {
+			f([]byte(h.Name), []byte(h.Value))
+		}
+	}
+	if out.ContentType != "" {
+		value := out.ContentType
+		if out.Charset != "" {
+			value += "; charset=" + out.Charset
+		}
+		f([]byte("Content-Type"), []byte(value))
+	}
+	if out.ContentLengthN >= 0 && !out.LengthListed {
+		f([]byte("Content-Length"), strconv.AppendInt(nil, out.ContentLengthN, 10))
+	}
+	if out.LastModified >= 0 && !out.ModifiedListed && (out.Status == 200 || out.Status == 206 || out.Status == 304) {
+		f([]byte("Last-Modified"), time.Unix(out.LastModified, 0).UTC().AppendFormat(nil, luart.HTTPTimeLayout))
+	}
+	if out.Location != "" {
+		f([]byte("Location"), []byte(out.Location))
+	}
+}
