@@ -54,6 +54,7 @@ func (t *Thread) runFinalizers() {
 	f.queue = nil
 	f.pending.Store(false)
 	f.mu.Unlock()
+	t.cycleEnded()
 	for i := len(queue) - 1; i >= 0; i-- {
 		u := queue[i]
 		u.watched = false

@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -79,30 +80,27 @@ func baseAssert(t *Thread) int {
 var gcOptions = []string{"collect", "stop", "restart", "count", "step", "setpause", "setstepmul", "isrunning"}
 
 func baseCollectGarbage(t *Thread) int {
-	switch t.CheckOption(1, "collect", gcOptions...) {
-	case 0:
+	w := &t.m.weak
+	switch gcOptions[t.CheckOption(1, "collect", gcOptions...)] {
+	case "collect":
 		t.collect()
 		t.PushInt(0)
-	case 3:
-		t.PushNumber(float64(heapBytes()) / 1024)
-	case 4:
+	case "stop", "restart":
+		w.stopped = t.Arg(1).str().s == "stop"
+		t.PushInt(0)
+	case "count":
+		t.PushNumber(float64(t.m.MemoryInUse()) / 1024)
+	case "step": // there is only one step: a full cycle
 		t.collect()
-		t.PushBool(false)
-	case 5, 6:
-		t.PushInt(200)
-	case 7:
 		t.PushBool(true)
-	default:
-		t.PushInt(0)
+	case "setpause":
+		t.PushInt(w.pause.swap(t.OptInt(2, 0)))
+	case "setstepmul":
+		t.PushInt(w.stepMul.swap(t.OptInt(2, 0)))
+	case "isrunning":
+		t.PushBool(!w.stopped)
 	}
 	return 1
-}
-
-// heapBytes returns the size of all live and not yet swept objects.
-func heapBytes() uint64 {
-	var ms runtime.MemStats
-	runtime.ReadMemStats(&ms)
-	return ms.HeapAlloc
 }
 
 // collect runs a full collection. What the dead part of the stack still refers
@@ -112,7 +110,7 @@ func (t *Thread) collect() {
 	for i := t.ci + 1; i < len(t.frames); i++ {
 		t.frames[i] = frame{}
 	}
-	runtime.GC()
+	t.collectWeak()
 	// Finalizers run on a goroutine of their own; one of an object that died
 	// in the same cycle says when those before it are queued.
 	done := make(chan struct{})
@@ -123,16 +121,17 @@ func (t *Thread) collect() {
 }
 
 func baseGcinfo(t *Thread) int {
-	t.PushInt(int(heapBytes() / 1024))
+	t.PushInt(int(t.m.MemoryInUse() / 1024))
 	return 1
 }
 
-func skipShebang(b []byte) []byte {
+// skipHeader skips a byte order mark and the text of a first line that starts
+// with #.
+func skipHeader(b []byte) []byte {
+	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
 	if len(b) > 0 && b[0] == '#' {
-		for i, c := range b {
-			if c == '\n' {
-				return b[i:]
-			}
+		if i := bytes.IndexAny(b, "\r\n"); i >= 0 {
+			return b[i:]
 		}
 		return nil
 	}
@@ -349,7 +348,7 @@ func baseSetmetatable(t *Thread) int {
 	if tb.meta != nil && tb.meta.metaField(evMetatable).p != nil {
 		t.Errorf("cannot change a protected metatable")
 	}
-	tb.SetMetatable(mt)
+	t.m.setTableMeta(tb, mt)
 	t.Push(t.Arg(1))
 	return 1
 }

@@ -72,7 +72,7 @@ func debugSetmetatable(t *Thread) int {
 	}
 	switch v.Type() {
 	case TypeTable:
-		v.tab().SetMetatable(mt)
+		t.m.setTableMeta(v.tab(), mt)
 	case TypeUserdata:
 		t.m.SetUserdataMetatable(v.udata(), mt)
 	default:

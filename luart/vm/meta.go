@@ -155,10 +155,46 @@ func pow(a, b float64) float64 {
 		if !math.IsInf(a, -1) {
 			return math.Sqrt(a + 0)
 		}
-	case 3:
-		return a * a * a
+	}
+	if n := int(b); float64(n) == b && n > -1100 && n < 1100 {
+		if f := powInt(a, n); f == f && f-f == 0 && math.Abs(f) > 1e-290 {
+			return f
+		}
 	}
 	return math.Pow(a, b)
+}
+
+// powInt is a^n to the last digit, as C's library has it and Go's math.Pow has
+// not: the products are kept in twice the precision. Overflow gives no number.
+func powInt(a float64, n int) float64 {
+	m := n
+	if m < 0 {
+		m = -m
+	}
+	h, l := 1.0, 0.0
+	for bh, bl := a, 0.0; ; {
+		if m&1 != 0 {
+			h, l = mulTwice(h, l, bh, bl)
+		}
+		if m >>= 1; m == 0 {
+			break
+		}
+		bh, bl = mulTwice(bh, bl, bh, bl)
+	}
+	if n >= 0 {
+		return h + l
+	}
+	q := 1 / h
+	return q + q*(math.FMA(-q, h, 1)-q*l)
+}
+
+// mulTwice is the product of two numbers that are each a sum of a large and a
+// small part.
+func mulTwice(ah, al, bh, bl float64) (h, l float64) {
+	p := ah * bh
+	e := math.FMA(ah, bh, -p) + (ah*bl + al*bh)
+	h = p + e
+	return h, e - (h - p)
 }
 
 // arith is stack[ret] = a op b for other operands than two numbers.

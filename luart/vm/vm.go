@@ -23,6 +23,7 @@ type VM struct {
 	fnNext, fnIpairsIter *Function
 	memory               memory
 	finalizers           finalizers
+	weak                 weakTables
 }
 
 // New returns a VM with the standard library opened.
@@ -101,18 +102,17 @@ func (m *VM) SetBudget(every int64, hook func(t *Thread) error) {
 }
 
 // Load compiles source. The chunk name follows Lua's rules: "=name" is shown as
-// it is, "@name" is a file, everything else is source text. The error is a
-// *SyntaxError.
+// it is, "@name" is a file, everything else is source text. A first line that
+// starts with # is skipped. The error is a *SyntaxError.
 func (m *VM) Load(source []byte, chunkname string) (*Function, error) {
-	p, err := m.compile(source, chunkname)
+	p, err := m.compile(skipHeader(source), chunkname)
 	if err != nil {
 		return nil, err
 	}
 	return &Function{proto: p, env: m.globals}, nil
 }
 
-// LoadFile compiles a file; "" is standard input. A first line that starts with
-// # is skipped.
+// LoadFile compiles a file; "" is standard input.
 func (m *VM) LoadFile(path string) (*Function, error) {
 	var src []byte
 	var err error
@@ -126,7 +126,7 @@ func (m *VM) LoadFile(path string) (*Function, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open %s", fileError(path, err))
 	}
-	return m.Load(skipShebang(src), chunk)
+	return m.Load(src, chunk)
 }
 
 // Metatable returns the metatable of any value.
