@@ -60,6 +60,33 @@ func newLuaFunction(p *proto, env *Table) *Function {
 	return f
 }
 
+// newGoFunction returns a Go function with copies of the upvalues, all in one
+// allocation if these are few.
+func newGoFunction(env *Table, name string, fn GoFunction, up []Value) *Function {
+	var f *Function
+	switch len(up) {
+	case 0:
+		o := &struct {
+			Function
+			g goPart
+		}{}
+		f, o.goPart = &o.Function, &o.g
+	case 1, 2, 3:
+		o := &struct {
+			Function
+			g goPart
+			a [3]Value
+		}{}
+		f, o.goPart = &o.Function, &o.g
+		o.g.goUp = o.a[:len(up)]
+		copy(o.g.goUp, up)
+	default:
+		f = &Function{goPart: &goPart{goUp: append([]Value(nil), up...)}}
+	}
+	f.env, f.goFn, f.name = env, fn, name
+	return f
+}
+
 // special marks functions that the machine runs itself.
 type special uint8
 

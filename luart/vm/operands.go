@@ -110,13 +110,11 @@ func (x *exec) closure(i instr) {
 	t.stack[fr.base+instrA(i)] = t.newClosure(fr, fr.fn.proto.protos[instrJ(i)]).Value()
 }
 
+// vararg is opVararg for all values, when the stack has to grow first.
 func (x *exec) vararg(i instr) {
 	t := x.t
 	fr := &t.frames[t.ci]
-	n := instrB(i) - 1
 	at := fr.base + instrA(i)
-	if n < 0 && at+fr.nvar+stackSlack > len(t.stack) {
-		t.growStack(at + fr.nvar + stackSlack)
-	}
-	t.deliver(fr.base-fr.nvar, fr.nvar, at, n)
+	t.growStack(at + fr.nvar + stackSlack)
+	t.deliver(fr.base-fr.nvar, fr.nvar, at, -1)
 }

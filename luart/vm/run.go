@@ -605,10 +605,29 @@ dispatch:
 				pc = unsafe.Add(pc, -8)
 				goto budget
 			}
+			r := rA(base, i)
 			fi := fr.base + instrA(i)
 			nargs := instrB(i) - 1
 			if nargs < 0 {
 				nargs = t.top - fi - 1
+			}
+			if r.n == tagFunction && !fr.fn.proto.vararg && (t.openUp == nil || t.openUp.index < fr.base) {
+				f := (*Function)(r.p)
+				if p := f.proto; p != nil && !p.vararg && fi+nargs+p.maxStack+stackSlack < len(t.stack) {
+					to := (*Value)(unsafe.Add(base, -16))
+					for n := nargs; n >= 0; n-- {
+						*to = *r
+						to = (*Value)(unsafe.Add(unsafe.Pointer(to), 16))
+						r = (*Value)(unsafe.Add(unsafe.Pointer(r), 16))
+					}
+					for np := int(p.numParams); nargs < np; nargs++ {
+						*(*Value)(unsafe.Add(base, nargs<<4)) = Value{}
+					}
+					fr.fn, fr.tail = f, true
+					pc = p.start()
+					k = unsafe.Pointer(&p.k[0])
+					continue
+				}
 			}
 			fr.pc = pc
 			if th = x.tailCall(fi, nargs); th != nil {
@@ -774,9 +793,25 @@ dispatch:
 			x.closure(i)
 			goto reload
 		case opVararg:
-			fr.pc = pc
-			x.vararg(i)
-			goto reload
+			n := instrB(i) - 1
+			at := fr.base + instrA(i)
+			if n < 0 {
+				n = fr.nvar
+				if at+n+stackSlack > len(t.stack) {
+					fr.pc = pc
+					x.vararg(i)
+					goto reload
+				}
+				t.top = at + n
+			}
+			from, to := unsafe.Add(base, -fr.nvar<<4), unsafe.Pointer(rA(base, i))
+			for j := 0; j < n; j++ {
+				v := Value{}
+				if j < fr.nvar {
+					v = *(*Value)(unsafe.Add(from, j<<4))
+				}
+				*(*Value)(unsafe.Add(to, j<<4)) = v
+			}
 		default:
 			fr.pc = pc
 			x.runHook()

@@ -74,7 +74,7 @@ func (m *VM) SetTypeMetatable(t Type, mt *Table) { m.typeMeta[t] = mt }
 // NewFunction returns a Go function as a Lua value. The name is used in
 // messages when the caller gives none.
 func (m *VM) NewFunction(name string, f GoFunction, upvalues ...Value) Value {
-	return (&Function{goPart: &goPart{goFn: f, name: name, goUp: upvalues}, env: m.globals}).Value()
+	return newGoFunction(m.globals, name, f, upvalues).Value()
 }
 
 // Reg is a function of a library.
