@@ -125,7 +125,7 @@ func (c *Conn) LocalAddr() (string, int) {
 }
 
 // OnEvent is the loop's call.
-func (c *Conn) OnEvent(_ *loop.FD, readable, _, _ bool) {
+func (c *Conn) OnEvent(_ *loop.FD, readable, _, hup bool) {
 	if !readable {
 		return
 	}
@@ -136,6 +136,10 @@ func (c *Conn) OnEvent(_ *loop.FD, readable, _, _ bool) {
 		c.run()
 	case connLinger:
 		c.linger()
+	case connBusy:
+		if hup {
+			c.clientGone()
+		}
 	}
 }
 

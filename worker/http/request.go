@@ -177,7 +177,9 @@ type Request struct {
 	KeepAlive  bool
 	Chunked    bool // the response is chunked
 	Plain      bool // HTTP/0.9: no header at all
-	Quoted     bool // the URI that was sent had percent-encoding or a plus in its path
+	// BodyFileQuiet keeps ReadBody from logging what client_body_in_file_only does anyway, as ngx_lua does.
+	BodyFileQuiet bool
+	Quoted        bool // the URI that was sent had percent-encoding or a plus in its path
 
 	Conn     *Conn
 	Main     *Request // itself unless it is a subrequest
@@ -197,6 +199,8 @@ type Request struct {
 	BytesOut  int64     // sent to the client, header included, of this request
 	HeaderLen int64     // of the response
 	ErrStatus int       // status that an error page stands for, 0 if none
+
+	onAbort func()
 
 	sub    *subState   // nil without subrequests
 	bodyOf *Request    // whose body it is, of a subrequest

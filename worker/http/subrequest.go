@@ -49,7 +49,8 @@ type SubrequestOptions struct {
 type subState struct {
 	depth    int // subrequests that may be nested in it
 	capture  bool
-	done     bool
+	finished bool // its handlers have ended
+	done     bool // and all of its output has gone where it belongs
 	status   int
 	captured []byte
 	waiter   loop.Waiter
@@ -166,18 +167,17 @@ func (r *Request) shareVars(parent *Request, mode VarsMode) {
 	}
 }
 
-// Wait parks until the subrequest has ended. A caller other than the first returns when it is woken by nobody: only one
-// may wait.
+// Wait parks until the subrequest has ended. Only one may wait for it at a time.
 func (r *Request) Wait() error {
 	s := r.sub
-	if s.done {
+	if r.Ended() {
 		return nil
 	}
 	return r.Server.loop.Park(&s.waiter, 0)
 }
 
-// Ended reports whether the subrequest has ended.
-func (r *Request) Ended() bool { return r.sub.done }
+// Ended reports whether the subrequest has ended: its output may still wait for its turn, unless it is captured.
+func (r *Request) Ended() bool { return r.sub.done || r.sub.finished && !r.sub.capture }
 
 // CapturedStatus is the status of a captured subrequest that has ended.
 func (r *Request) CapturedStatus() int { return r.sub.status }
@@ -212,12 +212,25 @@ func (r *Request) finalizeSub(rc int) {
 		return
 	}
 	r.engine.ended = true
+	s.finished = true
+	r.endSub()
+	if !s.done && !s.capture {
+		r.Server.loop.Wake(&s.waiter, nil)
+	}
+}
+
+// endSub ends a subrequest whose handlers have, once its own subrequests have ended and its output has been sent.
+func (r *Request) endSub() {
+	s := r.sub
+	if !s.finished || s.done || len(s.queue) > 0 {
+		return
+	}
 	s.done = true
 	if !s.capture {
 		r.Parent.advance()
 	}
 	r.Server.loop.Wake(&s.waiter, nil)
-	if m := r.Main; len(m.sub.queue) == 0 || c.errored {
+	if m := r.Main; len(m.sub.queue) == 0 || r.Conn.errored {
 		r.Server.loop.Wake(&m.sub.waiter, nil)
 	}
 	r.drop()
@@ -336,7 +349,7 @@ func (r *Request) advance() {
 		p := s.queue[0]
 		if p.sr != nil {
 			p.sr.advance()
-			if !p.sr.sub.done || len(p.sr.sub.queue) > 0 {
+			if !p.sr.sub.done {
 				break
 			}
 		} else if r.emit(Buf{Data: p.data, Last: p.last}) != nil {
@@ -345,6 +358,9 @@ func (r *Request) advance() {
 		s.queue = s.queue[1:]
 	}
 	s.advancing = false
+	if r.Parent != nil {
+		r.endSub()
+	}
 }
 
 // freeSubrequests frees the subrequests of a main request.
