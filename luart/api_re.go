@@ -1,6 +1,7 @@
 package luart
 
 import (
+	"strings"
 	"unsafe"
 
 	"perilune/luart/regex"
@@ -147,7 +148,9 @@ func compilePattern(t *vm.Thread, source, opts string) (*pattern, string) {
 			raise(t, "unknown flag \"%s\" (flags \"%s\")", opts[i:i+1], opts)
 		}
 	}
-	re, err := regex.Compile(source, o)
+	// PCRE takes the pattern as a string of C.
+	compiled, _, _ := strings.Cut(source, "\x00")
+	re, err := regex.Compile(compiled, o)
 	if err != nil {
 		text := "pcre_compile() failed: " + err.Error() + " in \"" + source + "\""
 		if e, ok := err.(*regex.Error); ok && e.Offset != len(source) {

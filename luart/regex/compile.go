@@ -92,6 +92,7 @@ type Regexp struct {
 	prefix    string
 	first     *filter
 	oneByte   int // the only byte that a match begins with, -1
+	required  int // a byte that every match has, -1
 }
 
 type compiler struct {
@@ -137,9 +138,12 @@ func Compile(pattern string, opts Options) (re *Regexp, err error) {
 		a, b := p.names[i], p.names[j]
 		return a.Name < b.Name || a.Name == b.Name && a.Group < b.Group
 	})
-	re = &Regexp{prog: c.prog, ngroup: p.ncap, nreg: c.nreg, names: p.names, opts: opts, utf: p.utf, dfaBad: c.dfaBad, oneByte: -1}
+	re = &Regexp{prog: c.prog, ngroup: p.ncap, nreg: c.nreg, names: p.names, opts: opts, utf: p.utf, dfaBad: c.dfaBad, oneByte: -1, required: -1}
 	if p.ucp {
 		re.opts |= ucp
+	}
+	if !re.hasVerbs() {
+		re.required = required(root)
 	}
 	re.optimise()
 	return re, nil

@@ -130,12 +130,19 @@ func (m *Matcher) prepare(re *Regexp, s string, start int, longest bool) {
 // search tries one start after the other.
 func (m *Matcher) search(pos int) ExecError {
 	re, s := m.re, m.s
-	limit := m.steps
+	limit, needed := m.steps, -1
 	for {
 		m.total -= limit - m.steps
 		m.steps = min(limit, m.total)
 		if pos = m.candidate(pos); pos < 0 {
 			return ErrNoMatch
+		}
+		if re.required >= 0 && needed < pos {
+			i := strings.IndexByte(s[pos:], byte(re.required))
+			if i < 0 {
+				return ErrNoMatch
+			}
+			needed = pos + i
 		}
 		m.keep, m.best, m.cut, m.accept = -1, -1, 0, false
 		end, ok := m.run(0, pos, -1)

@@ -227,3 +227,27 @@ func (re *Regexp) hasVerbs() bool {
 	}
 	return false
 }
+
+// required is the last byte that whatever n matches must have, -1 if there is
+// none.
+func required(n *node) int {
+	switch n.kind {
+	case kLiteral:
+		if n.text != "" && !n.fold {
+			return int(n.text[len(n.text)-1])
+		}
+	case kConcat:
+		for i := len(n.subs) - 1; i >= 0; i-- {
+			if b := required(n.subs[i]); b >= 0 {
+				return b
+			}
+		}
+	case kGroup, kAtomic:
+		return required(n.subs[0])
+	case kRepeat:
+		if n.min > 0 {
+			return required(n.subs[0])
+		}
+	}
+	return -1
+}

@@ -301,7 +301,7 @@ func TestRandom(t *testing.T) {
 	for range 4000 {
 		var b strings.Builder
 		randomPattern(r, &b, 3)
-		opts := []string{"", "", "i", "s", "m", "u", "x", "d", "a"}[r.IntN(9)]
+		opts := []string{"", "", "i", "s", "m", "u", "x", "a"}[r.IntN(8)]
 		subject := make([]byte, r.IntN(12))
 		for i := range subject {
 			subject[i] = "aaabbbcAB \n1-"[r.IntN(13)]
@@ -317,10 +317,10 @@ func TestRandom(t *testing.T) {
 	for i, c := range cases {
 		got := describe(&m, c.pattern, c.opts, c.subject)
 		if got == want[i] || strings.HasPrefix(got, "failed") || strings.HasPrefix(want[i], "failed") ||
-			strings.HasPrefix(got, "error: "+errLeftRecursion) || c.opts == "d" && strings.Contains(c.pattern, "(?>") {
-			continue
+			strings.HasPrefix(got, "error: "+errLeftRecursion) {
+			continue // PCRE answers what it has not proved, and has limits of its own
 		}
-		if strings.HasPrefix(got, "error") && strings.HasPrefix(want[i], "error") {
+		if strings.HasPrefix(got, "error") && (strings.HasPrefix(want[i], "error") || strings.Contains(c.pattern, "(?(")) {
 			continue
 		}
 		if bad++; bad < 20 {
