@@ -15,41 +15,6 @@ func (m *VM) metamethod(v Value, e event) Value {
 
 const maxMetaLoop = 100
 
-// tableGet looks a string key up in a table and, if missing, in the tables
-// that __index names; ok is false if a function has to be called.
-func (m *VM) tableGet(tb *Table, key *lstring) (v Value, ok bool) {
-	for range maxMetaLoop {
-		if p := tb.findStr(key); p != nil && p.p != nil {
-			return *p, true
-		}
-		if tb.meta == nil {
-			return Nil, true
-		}
-		h := tb.meta.metaField(evIndex)
-		if h.p == nil {
-			return Nil, true
-		}
-		if h.n != tagTable {
-			return Nil, false
-		}
-		tb = h.tab()
-	}
-	return Nil, false
-}
-
-// stringMethod looks up a method of strings, if their __index is a table.
-func (m *VM) stringMethod(key *lstring) (v Value, ok bool) {
-	mt := m.typeMeta[TypeString]
-	if mt == nil {
-		return Nil, false
-	}
-	h := mt.metaField(evIndex)
-	if h.n != tagTable {
-		return Nil, false
-	}
-	return m.tableGet(h.tab(), key)
-}
-
 // callMeta calls a metamethod of the running Lua function.
 func (x *exec) callMeta(h Value, ret, nres int, args ...Value) *thrown {
 	t := x.t
@@ -59,9 +24,8 @@ func (x *exec) callMeta(h Value, ret, nres int, args ...Value) *thrown {
 		t.growStack(at + len(args) + stackSlack)
 	}
 	t.stack[at] = h
-	to := t.stack[at+1:]
-	for i := range args {
-		to[i] = args[i]
+	for i, v := range args {
+		t.stack[at+1+i] = v
 	}
 	return x.call(at, len(args), ret, nres)
 }
