@@ -426,6 +426,62 @@ func report(s *site) (*master.Report, error) {
 	return r, json.Unmarshal(out, r)
 }
 
+func TestUpgradeChangesTheConfiguration(t *testing.T) {
+	s := newSite(t)
+	s.install(build(t, "1.0"))
+	port := s.addr[strings.LastIndexByte(s.addr, ':'):]
+	other, third := freeAddr(t), freeAddr(t)
+	conf := func(main string, listen ...string) {
+		s.write("conf/nginx.conf", "error_log logs/error.log info;\n"+main+" events {} http { server { listen "+
+			strings.Join(listen, "; listen ")+"; location / { return 200 hello; } } }")
+	}
+	reaches := func(network, addr string) {
+		t.Helper()
+		// More than once, so that each of the sockets of reuseport has its turn.
+		for range 8 {
+			if got, err := text(network, addr, "/"); got != "hello" {
+				t.Fatalf("%s: %q, %v", addr, got, err)
+			}
+		}
+	}
+	gone := func(network, addr string) {
+		t.Helper()
+		if c, err := net.Dial(network, addr); err == nil {
+			c.Close()
+			t.Errorf("%s is still open", addr)
+		}
+	}
+	conf("worker_processes 3;", s.addr, other+" reuseport", "unix:"+s.path("sock"))
+	s.mustRun()
+	reaches("tcp", other)
+
+	// Fewer workers, a wildcard in place of an address, one address more, other options, no unix socket, another pid file.
+	conf("worker_processes 1; pid logs/other.pid;", port[1:], other+" backlog=7", third)
+	old := s.pid()
+	s.signal(syscall.SIGUSR2)
+	s.until("the old master is gone", func() bool { return !alive(old) })
+	if s.pid() != 0 {
+		t.Error("the old pid file is still there")
+	}
+	reaches("tcp", s.addr)
+	reaches("tcp", other)
+	reaches("tcp", third)
+	gone("unix", s.path("sock"))
+	if _, err := os.Lstat(s.path("sock")); err == nil {
+		t.Error("the file of the unix socket that is not used any more is still there")
+	}
+
+	conf("worker_processes 2;", s.addr, other+" reuseport", "unix:"+s.path("sock"))
+	s.mustRun("-g", "pid logs/other.pid;", "-s", "upgrade")
+	s.until("there is the new pid file", func() bool { return s.pid() != 0 })
+	s.until("the other one is gone", func() bool { return s.read("logs/other.pid") == "" })
+	s.until("only the new processes are left", func() bool { return len(s.processes()) == 3 })
+	reaches("tcp", s.addr)
+	reaches("tcp", other)
+	reaches("unix", s.path("sock"))
+	gone("tcp", third)
+}
+
 func TestOldMasterIsKilledInAnUpgrade(t *testing.T) {
 	s := newSite(t)
 	s.install(build(t, "1.0"))

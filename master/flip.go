@@ -192,6 +192,11 @@ func (f *flip) start(names []string, fds []int, state heritage) (successor, erro
 	given := make(chan error, 1)
 	go func() { given <- f.h.Give(names, fds, string(text), time.Now().Add(f.timeout)) }()
 	err = f.upg.Upgrade()
+	// The end of the master before this one is known here a moment before tableflip has taken note of it.
+	for try := 0; err != nil && err.Error() == "parent hasn't exited" && try < 100; try++ {
+		time.Sleep(10 * time.Millisecond)
+		err = f.upg.Upgrade()
+	}
 	if err != nil {
 		// Tableflip leaves the child's ends of its pipes to the collector, which may have little to do here.
 		runtime.GC()

@@ -198,24 +198,34 @@ func (s *socketSet) abandon(log *logging.Log) {
 }
 
 // drop gives up a set that has served; sockets that no other set holds are closed.
-func (s *socketSet) drop(log *logging.Log) {
+func (s *socketSet) drop(log *logging.Log) { unlink(s.letGo(), log) }
+
+// letGo is drop without the removal of the files of unix sockets, which it returns.
+func (s *socketSet) letGo() (files []string) {
 	for _, k := range s.list {
 		if k.refs--; k.refs == 0 {
-			k.close(log)
+			files = append(files, k.letGo()...)
 		}
 	}
 	s.list = nil
+	return files
 }
 
-func (k *socket) close(log *logging.Log) {
-	if len(k.fds) == 0 {
-		return
+func (k *socket) letGo() (files []string) {
+	if len(k.fds) > 0 && k.file != "" {
+		files = []string{k.file}
 	}
 	closeFDs(k.fds)
 	k.fds = nil
-	if k.file != "" {
-		if err := os.Remove(k.file); err != nil {
-			log.LogErr(logging.Emerg, 0, err, "unlink() "+k.file+" failed")
+	return files
+}
+
+func (k *socket) close(log *logging.Log) { unlink(k.letGo(), log) }
+
+func unlink(files []string, log *logging.Log) {
+	for _, file := range files {
+		if err := os.Remove(file); err != nil {
+			log.LogErr(logging.Emerg, 0, err, "unlink() "+file+" failed")
 		}
 	}
 }

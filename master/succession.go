@@ -79,6 +79,7 @@ func (s *system) refuse(why string) {
 // handed is the end of a process whose successor serves. The files of sockets and the pid file are the successor's.
 func (s *system) handed(left []*worker) {
 	log := s.serving.log
+	s.serving.sockets.letGo()
 	names, fds := leave(left)
 	if err := s.flip.h.Give(names, fds, "", time.Now().Add(leaveTimeout)); err != nil {
 		log.LogErr(logging.Warn, 0, err, "the next master will not hear of the workers that are left")
@@ -164,7 +165,10 @@ func (s *system) logsToStderr(cycle *conf.Cycle) bool {
 // closed.
 func (s *system) took(g *generation) {
 	p := s.flip.before
+	var files []string
 	if p != nil {
+		// A client must not come to a socket that nobody will accept from: once the old workers have gone, none is left.
+		files = p.sockets.letGo()
 		s.flip.say(answer{PidFile: g.core.Pid.V})
 	}
 	if err := s.flip.upg.Ready(); err != nil && p != nil {
@@ -172,7 +176,7 @@ func (s *system) took(g *generation) {
 		g.log.Log(logging.Warn, 0, "the master process "+strconv.Itoa(p.pid)+" is gone before its time: "+err.Error())
 	}
 	if p != nil {
-		p.sockets.drop(g.log)
+		unlink(files, g.log)
 		p.zones.drop()
 	}
 }
