@@ -77,15 +77,11 @@ func (rt *Runtime) newCJSON(cfg *jsonConfig, safe bool) *vm.Table {
 		"encode_skip_unsupported_value_types": func(t *vm.Thread) int { return jsonBool(t, &cfg.skipUnsupported) },
 		"encode_indent":                       func(t *vm.Thread) int { return jsonIndent(t, cfg) },
 	})
-	name := "cjson"
-	if safe {
-		name = "cjson.safe"
-	}
 	tab.SetStr("null", Null)
 	tab.SetStr("empty_array", st.emptyArray)
 	tab.SetStr("empty_array_mt", st.emptyArrayMT.Value())
 	tab.SetStr("array_mt", st.arrayMT.Value())
-	tab.SetStr("_NAME", vm.String(name))
+	tab.SetStr("_NAME", vm.String("cjson"))
 	tab.SetStr("_VERSION", vm.String("2.1.0.11"))
 	return tab
 }
@@ -162,7 +158,7 @@ func jsonSparse(t *vm.Thread, cfg *jsonConfig) int {
 		}
 		n := t.CheckInt(i + 2)
 		if n < 0 || n > math.MaxInt32 {
-			argError(t, i+2, "expected integer between 0 and "+itoa(math.MaxInt32))
+			argError(t, 1, "expected integer between 0 and "+itoa(math.MaxInt32))
 		}
 		*v = n
 	}

@@ -25,13 +25,10 @@ const maxJSONKeys = 4096
 
 func (rt *Runtime) jsonDecode(t *vm.Thread, cfg *jsonConfig, safe bool) int {
 	if t.NArgs() != 1 {
-		if safe {
-			return jsonFail(t, safe, "bad argument #1 to 'decode' (expected 1 argument)")
-		}
 		return argError(t, 1, "expected 1 argument")
 	}
 	if v := t.Arg(1); safe && !v.IsString() && !v.IsNumber() {
-		return jsonFail(t, safe, "bad argument #1 to 'decode' (string expected, got "+v.TypeName()+")")
+		return jsonFail(t, safe, "bad argument #1 to '?' (string expected, got "+v.TypeName()+")")
 	}
 	r := jsonReader{rt: rt, cfg: cfg, st: rt.jsonShared(), s: t.CheckString(1), buf: rt.scratch[:0]}
 	if len(r.s) >= 2 && (r.s[0] == 0 || r.s[1] == 0) {
@@ -121,7 +118,7 @@ func (r *jsonReader) token() string {
 		}
 	}
 	if strings.IndexByte("+-0123456789iInN", r.s[r.pos]) >= 0 {
-		if c := r.s[r.pos]; c == '-' || c >= '0' && c <= '9' || c == '+' {
+		if c := r.s[r.pos]; c == '-' || c >= '0' && c <= '9' || c == '+' && r.cfg.decodeInvalid {
 			return "invalid number"
 		}
 	}
@@ -282,7 +279,6 @@ func (r *jsonReader) key() vm.Value {
 
 // string reads a string.
 func (r *jsonReader) string() vm.Value {
-	start := r.pos
 	r.pos++
 	s := r.s
 	i := r.pos
@@ -312,7 +308,7 @@ func (r *jsonReader) string() vm.Value {
 			}
 			i += n - 1
 		case 0:
-			r.fail("value", "invalid token", start)
+			r.fail("value", "unexpected end of string", i)
 			return vm.Nil
 		default:
 			r.buf = append(r.buf, c)
@@ -427,7 +423,7 @@ func (r *jsonReader) decimal(s string, start int) (float64, int) {
 	n := start
 	integer := true
 	v := int64(0)
-	hex := n+2 < len(s) && s[n] == '0' && s[n+1]|32 == 'x'
+	hex := n+2 < len(s) && s[n] == '0' && s[n+1]|32 == 'x' && hexDigit(s[n+2])
 	if hex || s[n] == '0' && n+1 < len(s) && isDigit(s[n+1]) {
 		if !r.cfg.decodeInvalid {
 			return 0, 0

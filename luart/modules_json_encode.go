@@ -18,9 +18,6 @@ type jsonWriter struct {
 
 func (rt *Runtime) jsonEncode(t *vm.Thread, cfg *jsonConfig, safe bool) int {
 	if t.NArgs() != 1 {
-		if safe {
-			return jsonFail(t, safe, "bad argument #1 to 'encode' (expected 1 argument)")
-		}
 		return argError(t, 1, "expected 1 argument")
 	}
 	w := jsonWriter{cfg: cfg, st: rt.jsonShared(), t: t, buf: rt.scratch[:0]}
@@ -81,7 +78,7 @@ func (w *jsonWriter) value(v vm.Value, depth int) bool {
 func (w *jsonWriter) table(v vm.Value, tab *vm.Table, depth int) {
 	if depth > w.cfg.encodeDepth {
 		if w.err == "" {
-			w.err = "Cannot serialise, excessive depth (" + itoa(depth) + ")"
+			w.err = "Cannot serialise, excessive nesting (" + itoa(depth) + ")"
 		}
 		return
 	}
