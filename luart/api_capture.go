@@ -104,7 +104,7 @@ func capture(t *vm.Thread, c *Ctx, queries []*vm.Table) int {
 	for i, o := range options {
 		var err error
 		if subs[i], err = c.req.StartSubrequest(o); err != nil {
-			return raise(t, "failed to issue subrequest: -1")
+			return raise(t, "%s", err.Error())
 		}
 	}
 	u := c.current(t)
@@ -209,7 +209,7 @@ func pairsOption(t *vm.Thread, opts *vm.Table, name string) (list [][2]string) {
 		}
 		value, ok := v.ToStringCoerced()
 		if !ok {
-			t.Errorf("attempt to use bad value type %s", v.TypeName())
+			t.Errorf("attempt to use bad variable value type %s", v.TypeName())
 		}
 		list = append(list, [2]string{key, value})
 	})

@@ -124,3 +124,10 @@ func (r *Request) SetBodyFile(path string, clean bool) error {
 	b.file, b.path, b.keep, b.size, b.mem = fd+1, path, !clean, st.Size, nil
 	return nil
 }
+
+// VariableSettable reports whether there is a variable of that name, and whether
+// SetVariable can change it.
+func (r *Request) VariableSettable(name string) (known, settable bool) {
+	x, _ := r.variables().lookup(name)
+	return x != nil, x != nil && x.Set != nil
+}

@@ -123,6 +123,10 @@ func earlyPhase(r *http.Request, l *locConf, phase luart.Phase, x *code) int {
 		return rc
 	}
 	rc := q.run(phase, x)
+	if rc == luart.Done {
+		r.Finalize(http.Done) // an internal redirect has served the request
+		return rc
+	}
 	if (rc == luart.OK || rc == luart.Declined) && q.lua.Responded() {
 		return q.lua.End() // later phases may not answer a second time
 	}

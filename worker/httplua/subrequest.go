@@ -1,6 +1,7 @@
 package httplua
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
@@ -12,8 +13,25 @@ import (
 // subrequest is one of ngx.location.capture.
 type subrequest struct{ r *http.Request }
 
+// What Lua code hears; the error log says more.
+var (
+	errVariable     = errors.New("failed to adjust the subrequest: -1")
+	errUnchangeable = errors.New("failed to adjust the subrequest: 500")
+	errSubrequest   = errors.New("failed to issue subrequest: -1")
+)
+
 // StartSubrequest starts a subrequest.
 func (q *request) StartSubrequest(o *luart.SubrequestOptions) (luart.Subrequest, error) {
+	for _, v := range o.Vars {
+		switch known, settable := q.r.VariableSettable(v[0]); {
+		case !known:
+			q.r.Log(logging.Error, "variable \"%s\" cannot be assigned a value (maybe you forgot to define it first?) ", v[0])
+			return nil, errVariable
+		case !settable:
+			q.r.Log(logging.Error, "variable \"%s\" not changeable", v[0])
+			return nil, errUnchangeable
+		}
+	}
 	opts := &http.SubrequestOptions{
 		Method: http.Method(o.MethodID), MethodName: o.MethodName, Body: o.Body, Capture: true, Vars: http.NewVars,
 		Prepare: func(sr *http.Request) { q.prepare(sr, o) },
@@ -27,7 +45,7 @@ func (q *request) StartSubrequest(o *luart.SubrequestOptions) (luart.Subrequest,
 	opts.DropBody = o.Body == nil && !o.ForwardBody && opts.Method != http.MethodPost && opts.Method != http.MethodPut
 	sr, err := q.r.Subrequest([]byte(o.URI), []byte(o.Args), opts)
 	if err != nil {
-		return nil, err
+		return nil, errSubrequest
 	}
 	return subrequest{sr}, nil
 }
@@ -42,9 +60,7 @@ func (q *request) prepare(sr *http.Request, o *luart.SubrequestOptions) {
 		sub.lua.UseTable(o.Ctx)
 	}
 	for _, v := range o.Vars {
-		if _, changed := sr.SetVariable(v[0], []byte(v[1])); !changed {
-			sr.Log(logging.Error, "variable \"%s\" cannot be assigned a value (maybe you forgot to define it first?)", v[0])
-		}
+		sr.SetVariable(v[0], []byte(v[1]))
 	}
 	for _, h := range o.Headers {
 		_ = sub.SetHeaderIn(h[0], h[1], true)
