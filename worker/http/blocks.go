@@ -10,8 +10,8 @@ import (
 // Modules returns the modules of this package, in the order in which their
 // handlers and filters come. Modules of other packages go behind them.
 func Modules() []*conf.Module {
-	return []*conf.Module{HTTPModule, CoreModule, variablesModule, logModule, rewriteModule, fileModule, pagesModule, accessModule,
-		headersModule, mapModule, echoModule, moreModule}
+	return []*conf.Module{HTTPModule, CoreModule, variablesModule, logModule, rewriteModule, fileModule, pagesModule, accessModule, authModule,
+		headersModule, mapModule, smallModule, echoModule, moreModule}
 }
 
 // setHTTP handles http { … }.

@@ -59,6 +59,9 @@ func blockCommands() []conf.Command {
 			Name: "location", Ctx: conf.Server | conf.Location, Args: conf.Take12 | conf.Block, Level: conf.LocConf,
 			Set: setLocation, Doc: "Settings for requests by their URI: a prefix, = exact, ^~ prefix before regular expressions, ~ and ~* regular expression, @name.",
 		}, {
+			Name: "limit_except", Ctx: conf.Location, Args: conf.OneMore | conf.Block, Level: conf.LocConf,
+			Set: setLimitExcept, Doc: "Settings (allow, deny, auth_basic) for all methods but these.",
+		}, {
 			Name: "listen", Ctx: conf.Server, Args: conf.OneMore, Level: conf.SrvConf,
 			Set: setListen, Doc: "An address and port, or unix:path, that the server listens on. *:80 by default, *:8000 without super-user privileges.",
 		}, {

@@ -17,7 +17,11 @@ func plainChunks(s string) string { return pageChunk.ReplaceAllString(plain(s), 
 func sameAnswers(t *testing.T, http string, requests []string, modules ...string) {
 	t.Helper()
 	logs := t.TempDir()
-	http = strings.ReplaceAll(http, "SITE", makeSite(t))
+	site := makeSite(t)
+	if err := os.WriteFile(site+"/users", []byte(basicUsers), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	http = strings.ReplaceAll(http, "SITE", site)
 	named := func(who string) string { return "error_log " + logs + "/" + who + " notice;\n" + http }
 	theirs := startNginxWith(t, loadModules(t, modules...), named("theirs"))
 	ours := startServer(t, t.TempDir(), named("ours"))

@@ -117,6 +117,7 @@ type LocConf struct {
 	ChunkedTransferEncoding  conf.Setting[bool]
 	DefaultType              conf.Setting[string]
 
+	except    *limitExcept
 	locations []Location[*LocConf] // nested, or of a server, as they were parsed
 }
 

@@ -218,6 +218,7 @@ func (r *Request) findConfig() bool {
 			r.useLocation(loc.Conf)
 		}
 	}
+	r.limitMethods()
 	lc := r.Loc
 	if lc.Internal.V && !r.Internal {
 		r.Finalize(404)

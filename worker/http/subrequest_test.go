@@ -133,9 +133,10 @@ func TestSubrequestAfterAbort(t *testing.T) {
 func TestResetTimedOut(t *testing.T) {
 	for _, on := range []bool{true, false} {
 		value := map[bool]string{true: "on", false: "off"}[on]
-		ts := serve(t, `client_header_timeout 1ms; reset_timedout_connection `+value+`; server { listen 127.0.0.1:8000; return 200; }`)
+		ts := serve(t, `client_body_timeout 1ms; reset_timedout_connection `+value+`;
+			server { listen 127.0.0.1:8000; location / { test_handler body; } }`, testModule)
 		c := ts.dial()
-		c.send("GET / HT")
+		c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
 		_, err := c.r.ReadByte()
 		if reset := errors.Is(err, syscall.ECONNRESET); reset != on {
 			t.Errorf("reset_timedout_connection %s: %v", value, err)
