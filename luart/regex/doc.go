@@ -7,11 +7,12 @@
 // [ErrMatchLimit] and never holds up the worker. Matching allocates nothing
 // once the stack of its [Matcher] has grown.
 //
-// An engine of its own was chosen after measuring it with the table in testdata
-// and the benchmarks beside it. Package regexp understands about two thirds of
-// the table, has other rules for $ and invalid UTF-8, and is slower on short
-// subjects. The package regexp2 works on runes, so that subjects must be copied
-// to four times their size, and allocates for every match.
+// An engine of its own was chosen by measurement. Of the 780 lines of the table in
+// testdata that all can be asked, package regexp answers 487 as PCRE does and
+// github.com/dlclark/regexp2 526, this package all but ten, which its test names.
+// In BenchmarkEngines it takes 0.1 to 0.5 of the time of regexp on short subjects
+// and 0.02 on long ones without a literal to look for, 0.02 to 0.4 of that of
+// regexp2, and neither of them matches without allocating.
 //
 // The package knows neither Lua nor requests.
 package regex
