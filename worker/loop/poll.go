@@ -65,8 +65,26 @@ func (p *pollWaiter) detach() {
 	}
 }
 
+// holdTime is how long, in msec, block keeps its processor of the Go runtime.
+const holdTime = 4
+
 // block waits in the kernel; timeout is in msec, -1 for ever.
+//
+// A wait that the runtime is told of costs more than the call: its monitor
+// thread wakes every 20 µs to see whether the processor should be taken from
+// the waiting thread, takes it, and is woken again by the end of the wait. With
+// a request at a time that was a fifth of all CPU. So a short wait is not
+// told; should the runtime want to stop the world meanwhile, its signal ends the
+// wait. A longer one is, and then the monitor may sleep as well.
 func block(epfd int, events []unix.EpollEvent, timeout int) int {
+	if timeout < 0 || timeout > holdTime {
+		if n := epollWait(epfd, events, holdTime); n > 0 {
+			return n
+		}
+		if timeout > 0 {
+			timeout -= holdTime
+		}
+	}
 	n, _, errno := syscall.Syscall6(syscall.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(timeout), 0, 0)
 	if errno != 0 {
 		return 0
