@@ -31,8 +31,6 @@ func (c *Ctx) logger(rt *Runtime) Logger {
 			return c.log
 		case c.phase == PhaseInitWorker:
 			return rt.initWorkerLog
-		case c.phase == PhaseExitWorker:
-			return rt.exitWorkerLog
 		}
 	}
 	return rt.cfg.Log

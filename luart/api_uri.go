@@ -49,6 +49,9 @@ func reqSetURI(t *vm.Thread, c *Ctx) int {
 	if jump && c.phase&(PhaseRewrite|PhaseServerRewrite) == 0 {
 		return raise(t, "%s%s", errContextOf, c.phase.Directive())
 	}
+	if jump {
+		c.checkAbortable(t)
+	}
 	c.req.SetURI(uri, jump)
 	if !jump {
 		return 0

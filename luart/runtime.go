@@ -57,7 +57,6 @@ type Runtime struct {
 	shared      []byte // strings out of dictionaries pass through it
 
 	initWorkerLog Logger
-	exitWorkerLog Logger
 	cpu           cpuLimit
 	cpuLimited    bool
 	asked         question
@@ -78,7 +77,6 @@ func New(cfg Config) *Runtime {
 		dashedNames: make(map[string]string),
 	}
 	rt.initWorkerLog = contextLogger{cfg.Log, ", context: init_worker_by_lua*"}
-	rt.exitWorkerLog = contextLogger{cfg.Log, ", context: exit_worker_by_lua*"}
 	for id, name := range methodNames {
 		rt.methods[id] = vm.String(name)
 	}

@@ -25,7 +25,7 @@ func postconfiguration(cf *conf.Conf) error {
 			core.AddHandler(at, h)
 		}
 	}
-	add(luart.PhaseServerRewrite, http.ServerRewrite, serverRewriteHandler, false)
+	add(luart.PhaseServerRewrite, http.ServerRewrite, serverRewriteHandler, true) // it is never postponed
 	add(luart.PhaseRewrite, http.Rewrite, rewriteHandler, m.rewriteNoPostpone.V)
 	add(luart.PhaseAccess, http.Access, accessHandler, m.accessNoPostpone.V)
 	add(luart.PhasePrecontent, http.Precontent, precontentHandler, m.precontentNoPostpone.V)
