@@ -306,7 +306,8 @@ func TestChaos(t *testing.T) {
 			t.Logf("descriptors now\n%v\nand before\n%v", fds(c.pid()), before)
 		}
 	}()
-	c.until("the master has the descriptors that it had", func() bool { return slices.Equal(fds(c.pid()), before) })
+	// The connection of a status command may have been among those before.
+	c.until("the master has no more descriptors than it had", func() bool { return len(fds(c.pid())) <= len(before) })
 	pid := c.pid()
 	c.mustRun("-s", "quit")
 	c.until("it has ended", func() bool { return !alive(pid) && len(c.processes()) == 0 })
