@@ -73,10 +73,14 @@ type loopMark struct{ group, pos int }
 // ExecError. With longest it finds the longest match there, without captures,
 // as PCRE's DFA matcher does.
 func (m *Matcher) Exec(re *Regexp, s string, start int, longest bool) error {
-	if e := m.exec(re, s, start, longest); e != 0 {
+	switch e := m.exec(re, s, start, longest); e {
+	case 0:
+		return nil
+	case ErrNoMatch:
+		return ErrNoMatch // a constant, which is not allocated
+	default:
 		return e
 	}
-	return nil
 }
 
 func (m *Matcher) exec(re *Regexp, s string, start int, longest bool) ExecError {

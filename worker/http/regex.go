@@ -1,57 +1,37 @@
 package http
 
 import (
+	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
-	"time"
+	"unsafe"
 
-	"github.com/dlclark/regexp2"
+	"perilune/luart/regex"
 )
 
-// backtrackLimit stops a backtracking pattern that would otherwise hold up the worker; nginx limits PCRE alike.
-const backtrackLimit = 500 * time.Millisecond
-
-// Regex is a compiled regular expression of the configuration. Patterns that RE2 understands run in linear time;
-// look-around, back references and the like fall back on a backtracking engine.
+// Regex is a compiled regular expression of the configuration, in PCRE's syntax. A match that backtracks too often
+// fails, as nginx limits PCRE.
 type Regex struct {
 	Pattern string
 	Groups  int      // number of capturing groups
 	Names   []string // of the groups, from group 1 on; "" for groups without a name
 
-	linear *regexp.Regexp
-	back   *regexp2.Regexp
+	re      *regex.Regexp
+	matcher regex.Matcher
 }
 
 // CompileRegex compiles a pattern in PCRE's syntax.
 func CompileRegex(pattern string, caseless bool) (*Regex, error) {
-	re := &Regex{Pattern: pattern}
-	src := pattern
+	var opts regex.Options
 	if caseless {
-		src = "(?i)" + pattern
+		opts = regex.Caseless
 	}
-	var err error
-	if re.linear, err = regexp.Compile(src); err == nil {
-		re.Groups = re.linear.NumSubexp()
-		re.Names = re.linear.SubexpNames()[1:]
-		return re, nil
-	}
-	opts := regexp2.None
-	if caseless {
-		opts |= regexp2.IgnoreCase
-	}
-	if re.back, err = regexp2.Compile(pattern, opts); err != nil {
+	compiled, err := regex.Compile(pattern, opts)
+	if err != nil {
 		return nil, fmt.Errorf("compiling %q: %w", pattern, err)
 	}
-	re.back.MatchTimeout = backtrackLimit
-	numbers := re.back.GetGroupNumbers()
-	re.Groups = len(numbers) - 1
-	for _, n := range numbers[1:] {
-		name := re.back.GroupNameFromNumber(n)
-		if name == strconv.Itoa(n) {
-			name = ""
-		}
-		re.Names = append(re.Names, name)
+	re := &Regex{Pattern: pattern, Groups: compiled.Groups(), Names: make([]string, compiled.Groups()), re: compiled}
+	for _, n := range compiled.Names() {
+		re.Names[n.Group-1] = n.Name
 	}
 	return re, nil
 }
@@ -67,37 +47,18 @@ func (re *Regex) HasNames() bool {
 }
 
 // Match tells whether s matches. If so it appends the begin and end of the match and of each group to index; groups
-// that took no part are -1, -1. Without groups nothing is allocated, and index stays as it is.
+// that took no part are -1, -1. Nothing is allocated; without groups index stays as it is.
 func (re *Regex) Match(s []byte, index []int) ([]int, bool, error) {
-	if re.back != nil {
-		return re.matchBack(s, index)
-	}
-	if re.Groups == 0 {
-		return index, re.linear.Match(s), nil
-	}
-	m := re.linear.FindSubmatchIndex(s)
-	return append(index, m...), m != nil, nil
-}
-
-// matchBack maps every byte to one rune, so that positions are byte positions and no byte is invalid.
-func (re *Regex) matchBack(s []byte, index []int) ([]int, bool, error) {
-	runes := make([]rune, len(s))
-	for i, c := range s {
-		runes[i] = rune(c)
-	}
-	m, err := re.back.FindRunesMatch(runes)
-	if err != nil || m == nil {
+	err := re.matcher.Exec(re.re, unsafe.String(unsafe.SliceData(s), len(s)), 0, false)
+	switch {
+	case errors.Is(err, regex.ErrNoMatch):
+		return index, false, nil
+	case err != nil:
 		return index, false, err
-	}
-	if re.Groups == 0 {
-		return index, true, nil
-	}
-	for _, g := range m.Groups() {
-		if len(g.Captures) == 0 {
-			index = append(index, -1, -1)
-			continue
+	case re.Groups > 0:
+		for _, i := range re.matcher.Caps {
+			index = append(index, int(i))
 		}
-		index = append(index, g.Index, g.Index+g.Length)
 	}
 	return index, true, nil
 }
