@@ -60,7 +60,6 @@ type Matcher struct {
 	failure ExecError
 	longest bool
 	best    int
-	bestBeg int32
 	cut     int // the verb that ended an attempt, 0
 	skipTo  int
 	accept  bool
