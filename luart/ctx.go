@@ -11,7 +11,6 @@ type Settings struct {
 	HTTP10Buffering      bool          // lua_http10_buffering
 	UseDefaultType       bool          // lua_use_default_type
 	TransformUnderscores bool          // lua_transform_underscores_in_response_headers
-	CheckClientAbort     bool          // lua_check_client_abort
 	StrictPhases         bool          // lua_strict_phases
 	CPULimit             time.Duration // lua_cpu_limit, 0 for none
 }

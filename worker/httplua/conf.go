@@ -64,7 +64,6 @@ type locConf struct {
 	transformUnderscores conf.Setting[bool]
 	cpuLimit             conf.Setting[time.Duration]
 	strictPhases         conf.Setting[bool]
-	checkClientAbort     conf.Setting[bool]
 
 	settings luart.Settings
 }
@@ -182,9 +181,6 @@ func flagCommands() []conf.Command {
 		{Name: "lua_strict_phases", Ctx: anyLocation, Args: conf.Flag, Level: conf.LocConf,
 			Set: conf.SetFlag(func(l *locConf) *conf.Setting[bool] { return &l.strictPhases }),
 			Doc: "refuses functions that wait in the phases where ngx_lua has to refuse them (not in ngx_lua)"},
-		{Name: "lua_check_client_abort", Ctx: anyLocation, Args: conf.Flag, Level: conf.LocConf,
-			Set: conf.SetFlag(func(l *locConf) *conf.Setting[bool] { return &l.checkClientAbort }),
-			Doc: "notices when the client closes its connection while Lua code waits: its code ends, or the callback of ngx.on_abort runs"},
 		{Name: "lua_regex_cache_max_entries", Ctx: conf.HTTP, Args: conf.Take1, Level: conf.MainConf,
 			Set: conf.SetNum(func(m *mainConf) *conf.Setting[int] { return &m.regexCache }),
 			Doc: "how many compiled patterns of ngx.re a worker keeps"},
@@ -338,13 +334,11 @@ func (l *locConf) merge(prev *locConf) {
 	l.transformUnderscores.Merge(prev.transformUnderscores, true)
 	l.cpuLimit.Merge(prev.cpuLimit, 0)
 	l.strictPhases.Merge(prev.strictPhases, false)
-	l.checkClientAbort.Merge(prev.checkClientAbort, false)
 	l.settings = luart.Settings{
 		HTTP10Buffering:      l.http10Buffering.V,
 		UseDefaultType:       l.useDefaultType.V,
 		TransformUnderscores: l.transformUnderscores.V,
 		CPULimit:             l.cpuLimit.V,
 		StrictPhases:         l.strictPhases.V,
-		CheckClientAbort:     l.checkClientAbort.V,
 	}
 }
