@@ -68,7 +68,13 @@ type engine struct {
 	ended   bool
 }
 
+// gcPercent is how much the heap of a worker may grow between two collections.
+// What requests allocate dies with them, and the heap that lives is small: Go's
+// default would collect at each 4 MiB, this does at 16 MiB.
+const gcPercent = 400
+
 func newEngine(cycle *conf.Cycle, log *logging.Log, hooks *Hooks, slot, workers int) (*engine, error) {
+	debug.SetGCPercent(gcPercent)
 	l, err := loop.New()
 	if err != nil {
 		return nil, err

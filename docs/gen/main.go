@@ -12,13 +12,14 @@ import (
 
 	"perilune/conf"
 	"perilune/worker/http"
+	"perilune/worker/httplua"
 )
 
 //go:generate go run . ../directives.md
 
 // modules are all modules with directives, those of the program's own wiring.
 func modules() []*conf.Module {
-	return append(conf.Modules(), http.Modules()...)
+	return append(append(conf.Modules(), http.Modules()...), httplua.Module)
 }
 
 func main() {
