@@ -184,7 +184,7 @@ func (x *exec) callSpecial(f *Function, fi, nargs, ret, nres int) *thrown {
 			if !ok {
 				return x.callGo(f, fi, nargs, ret, nres)
 			}
-			level = floatToInt(l)
+			level = toInt32(l)
 		}
 		fr := t.pushFrame(frGo)
 		fr.fn, fr.base, fr.tail = f, fi+1, false

@@ -94,9 +94,9 @@ func baseCollectGarbage(t *Thread) int {
 		t.collect()
 		t.PushBool(true)
 	case "setpause":
-		t.PushInt(w.pause.swap(t.OptInt(2, 0)))
+		t.PushInt(w.pause.swap(t.optInt32(2, 0)))
 	case "setstepmul":
-		t.PushInt(w.stepMul.swap(t.OptInt(2, 0)))
+		t.PushInt(w.stepMul.swap(t.optInt32(2, 0)))
 	case "isrunning":
 		t.PushBool(!w.stopped)
 	}
@@ -106,7 +106,7 @@ func baseCollectGarbage(t *Thread) int {
 // collect runs a full collection. What the dead part of the stack still refers
 // to is cleared first.
 func (t *Thread) collect() {
-	clear(t.stack[t.top:])
+	clear(t.stack[t.scratch():])
 	for i := t.ci + 1; i < len(t.frames); i++ {
 		t.frames[i] = frame{}
 	}
@@ -259,7 +259,7 @@ func baseLoad(t *Thread) int {
 }
 
 func baseError(t *Thread) int {
-	t.ErrorValue(t.Arg(1), t.OptInt(2, 1))
+	t.ErrorValue(t.Arg(1), t.optInt32(2, 1))
 	return 0
 }
 
@@ -282,9 +282,9 @@ func (t *Thread) envTarget(setting bool) *Function {
 	}
 	level := 1
 	if setting {
-		level = t.CheckInt(1)
+		level = t.checkInt32(1)
 	} else {
-		level = t.OptInt(1, 1)
+		level = t.optInt32(1, 1)
 	}
 	if level < 0 {
 		t.ArgError(1, "invalid level")
@@ -367,11 +367,10 @@ func baseIpairs(t *Thread) int {
 
 func ipairsIter(t *Thread) int {
 	tb := t.CheckTable(1)
-	i := t.CheckInt(2) + 1
+	i := t.checkInt32(2) + 1
 	v := tb.GetInt(i)
 	if v.p == nil {
-		t.PushNil()
-		return 1
+		return 0
 	}
 	t.PushInt(i)
 	t.Push(v)
@@ -479,7 +478,7 @@ func baseSelect(t *Thread) int {
 		t.PushInt(n - 1)
 		return 1
 	}
-	i := t.CheckInt(1)
+	i := t.checkInt32(1)
 	if i < 0 {
 		i += n
 	}
@@ -493,7 +492,7 @@ func baseSelect(t *Thread) int {
 }
 
 func baseTonumber(t *Thread) int {
-	base := t.OptInt(2, 10)
+	base := t.optInt32(2, 10)
 	v := t.Arg(1)
 	if base == 10 {
 		t.CheckAny(1)
@@ -622,10 +621,10 @@ func baseUnpack(t *Thread) int {
 	if !ok {
 		t.CheckTable(1)
 	}
-	i := t.OptInt(2, 1)
+	i := t.optInt32(2, 1)
 	e := tb.Len()
 	if t.Arg(3).p != nil {
-		e = t.CheckInt(3)
+		e = t.checkInt32(3)
 	}
 	if i > e {
 		return 0

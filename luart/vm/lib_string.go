@@ -217,6 +217,7 @@ func strRep(t *Thread) int {
 	}
 	total := n*len(s) + (n-1)*len(sep)
 	t.Charge(total >> 8)
+	t.chargeString(total)
 	out, buf := newStringBuf(total)
 	at := copy(buf, s)
 	at += copy(buf[at:], sep)
@@ -328,7 +329,10 @@ func strGsub(t *Thread) int {
 	default:
 		t.ArgError(3, "string/function/table expected")
 	}
-	limit := t.optInt32(4, len(s)+1)
+	limit := len(s) + 1
+	if !t.Arg(4).IsNil() {
+		limit = int(int32(t.CheckInt(4))) // wraps, as luaL_optint
+	}
 	g := gsub{m: newMatcher(t, s, t.m.pattern(pv, true)), repl: repl, with: with,
 		plain: strings.IndexByte(with, '%') < 0}
 	n := g.run(limit)
@@ -381,6 +385,9 @@ func (g *gsub) run(limit int) (n int) {
 func (g *gsub) add(s string) {
 	if len(g.out)+len(s) > maxString {
 		g.m.t.errMemory()
+	}
+	if n := len(g.out) + len(s); n > cap(g.out) {
+		g.m.t.chargeString(n + cap(g.out))
 	}
 	g.out = append(g.out, s...)
 }

@@ -65,6 +65,7 @@ func tabConcat(t *Thread) int {
 		t.errMemory()
 	}
 	t.Charge(total>>8 + (j-i)>>4)
+	t.chargeString(total)
 	out, buf := newStringBuf(total)
 	at := 0
 	for k := i; k <= j; k++ {

@@ -35,7 +35,7 @@ func (m *VM) SetMemoryLimit(soft int64) {
 	}
 }
 
-// chargeString counts a new string of n bytes.
+// chargeString counts a new string of n bytes before it is made.
 func (t *Thread) chargeString(n int) {
 	mem := &t.m.memory
 	if mem.limit == 0 {
@@ -45,17 +45,18 @@ func (t *Thread) chargeString(n int) {
 		return
 	}
 	mem.charged = 0
-	if t.overLimit() {
+	if t.overLimit(int64(n)) {
 		t.throwf("not enough memory")
 	}
 }
 
-// overLimit looks at the heap, and again after a collection.
-func (t *Thread) overLimit() bool {
+// overLimit looks at whether the heap has no room for n more bytes, and again
+// after a collection.
+func (t *Thread) overLimit(n int64) bool {
 	m := t.m
-	if m.memory.limit == 0 || m.MemoryInUse() <= m.memory.limit {
+	if m.memory.limit == 0 || m.MemoryInUse()+n <= m.memory.limit {
 		return false
 	}
 	t.collect()
-	return m.MemoryInUse() > m.memory.limit
+	return m.MemoryInUse()+n > m.memory.limit
 }

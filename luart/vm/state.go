@@ -164,7 +164,7 @@ func (t *Thread) Charge(n int) {
 func (t *Thread) spend() *thrown {
 	m := t.m
 	m.budget = max(m.budgetEvery, 1)
-	if m.memory.limit > 0 && t.overLimit() {
+	if m.memory.limit > 0 && t.overLimit(0) {
 		return &thrown{value: String(t.Where(0) + "not enough memory")}
 	}
 	if m.budgetHook == nil {

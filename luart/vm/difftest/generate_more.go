@@ -236,7 +236,7 @@ func (g *generator) handler() {
 		fmt.Fprintf(&g.b, "do local i = debug.getinfo(%d, \"nSl\") if i and i.linedefined > 0 then emit(i.what, i.currentline, i.name, i.namewhat, i.linedefined) end end\n", 1+g.r.IntN(4))
 		return
 	}
-	fmt.Fprintf(&g.b, "emit(xpcall(%s, %s))\n", g.callee(), `function(m) return "H:" .. show(m) end`)
+	fmt.Fprintf(&g.b, "emit(xpcall(%s, %s))\n", g.local(callable), `function(m) return "H:" .. show(m) end`)
 }
 
 func (g *generator) formats() {
