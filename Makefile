@@ -39,6 +39,9 @@ lint: ## gofmt, go vet, staticcheck
 bench: build ## side by side with Debian's nginx and ngx_lua; writes bench/RESULTS.md
 	$(GO) run ./bench $(BENCHFLAGS)
 
+bench-lua: build ## the Lua machine side by side with lua5.1, luajit and gopher-lua; writes bench/LUA.md
+	$(GO) run ./bench/lua -o bench/LUA.md $(BENCHFLAGS)
+
 docs: ## the tables of docs/, from the code
 	$(GO) generate ./...
 
@@ -46,4 +49,4 @@ clean:
 	rm -rf bin scripts/demo/logs
 
 help:
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile
