@@ -17,12 +17,12 @@ import (
 type connStage uint8
 
 const (
-	connClosed connStage = iota
-	connWait             // no byte of a request yet
-	connHeader           // in the header of a request
-	connBusy             // a request's handlers have it
-	connLinger           // answered; what still comes is thrown away
-	connClosing          // its last request is being logged
+	connClosed  connStage = iota
+	connWait              // no byte of a request yet
+	connHeader            // in the header of a request
+	connBusy              // a request's handlers have it
+	connLinger            // answered; what still comes is thrown away
+	connClosing           // its last request is being logged
 )
 
 // Conn is a client connection. While it waits for a request it has neither a
