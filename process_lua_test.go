@@ -103,3 +103,29 @@ func TestLuaCommand(t *testing.T) {
 		}
 	}
 }
+
+// TestSingleProcessQuitsDuringReload: the signal comes while init_by_lua of the new configuration reads a FIFO.
+func TestSingleProcessQuitsDuringReload(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGTERM} {
+		t.Run(sig.String(), func(t *testing.T) {
+			s := newSite(t)
+			s.conf("master_process off;", "one")
+			s.start()
+			if err := syscall.Mkfifo(s.path("fifo"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s.luaConf("master_process off;", `init_by_lua_block { io.open("`+s.path("fifo")+`"):read("*a") }`, `ngx.say("two")`)
+			s.signal(syscall.SIGHUP)
+			fifo, err := os.OpenFile(s.path("fifo"), os.O_WRONLY, 0) // init_by_lua has come to it
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.signal(sig)
+			s.logged(", " + map[syscall.Signal]string{syscall.SIGQUIT: "shutting down", syscall.SIGTERM: "exiting"}[sig])
+			fifo.Close()
+			if code := s.ended(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
+}

@@ -39,7 +39,8 @@ type single struct {
 	over  bool
 	code  int
 
-	reloading, again bool // a configuration is being brought up; another signal came meanwhile
+	reloading bool   // a configuration is being brought up
+	then      func() // what a signal that came meanwhile asks for
 }
 
 // killDelay is how long a stop waits for the loop.
@@ -156,11 +157,22 @@ func (s *single) onSignal(sig syscall.Signal) {
 }
 
 func (s *single) stop() {
-	s.cur.loop.Post(s.cur.end)
 	time.AfterFunc(killDelay, func() { s.todo <- func() { s.over = true } })
+	if s.reloading {
+		s.then = s.end
+		return
+	}
+	s.end()
 }
 
+func (s *single) end() { s.cur.loop.Post(s.cur.end) }
+
+// quit ends gracefully: the configuration that is being brought up as well, since it may take the place of the current one.
 func (s *single) quit() {
+	if s.reloading {
+		s.then = s.quit
+		return
+	}
 	e := s.cur
 	e.loop.Post(func() {
 		e.quit()
@@ -171,7 +183,9 @@ func (s *single) quit() {
 // reload brings up an engine for the new configuration beside the one that serves, and lets that one drain.
 func (s *single) reload() {
 	if s.reloading {
-		s.again = true
+		if s.then == nil {
+			s.then = s.reload
+		}
 		return
 	}
 	old := s.cur
@@ -212,8 +226,8 @@ func (s *single) reload() {
 
 func (s *single) reloaded() {
 	s.reloading = false
-	if s.again {
-		s.again = false
-		s.reload()
+	if then := s.then; then != nil {
+		s.then = nil
+		then()
 	}
 }
