@@ -60,8 +60,8 @@ func main() {
 		fmt.Fprintf(&table, " %s | MiB |", e.name)
 	}
 	fmt.Fprintf(&table, "\n|---|--:|--:|%s\n", strings.Repeat("--:|--:|", len(engines)-1))
-	logs := make([]float64, len(engines))
-	n, worst, worstName := 0, 0.0, ""
+	logs, ran := make([]float64, len(engines)), make([]int, len(engines))
+	worst, worstName := 0.0, ""
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".lua")
 		if *only != "" && !slices.Contains(strings.Split(*only, ","), name) {
@@ -70,7 +70,6 @@ func main() {
 		samples := measure(engines, file, *rounds)
 		base := samples[0]
 		row := fmt.Sprintf("| %s | %.3f | %.1f |", name, base.cpu.Seconds(), mib(base.maxrss))
-		n++
 		for i, s := range samples[1:] {
 			if s.cpu == 0 {
 				row += " failed | |"
@@ -78,6 +77,7 @@ func main() {
 			}
 			ratio := float64(s.cpu) / float64(base.cpu)
 			logs[i+1] += math.Log(ratio)
+			ran[i+1]++
 			row += fmt.Sprintf(" %.2f | %.1f |", ratio, mib(s.maxrss))
 			if engines[i+1].name == ours && ratio > worst {
 				worst, worstName = ratio, name
@@ -88,7 +88,7 @@ func main() {
 	}
 	row := "| **geometric mean** | 1 | |"
 	for i := range engines[1:] {
-		row += fmt.Sprintf(" **%.2f** | |", math.Exp(logs[i+1]/float64(n)))
+		row += fmt.Sprintf(" **%.2f** | |", math.Exp(logs[i+1]/float64(ran[i+1])))
 	}
 	fmt.Println(row)
 	fmt.Fprintln(&table, row)
@@ -168,7 +168,7 @@ func run(e engine, file string) ([]byte, sample, error) {
 func writeReport(path string, rounds int, table []byte, worstName string, worst float64) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# The Lua machine, measured\n\nWritten by `make bench-lua`. CPU time (user + system, all threads, start of the process included) as\n"+
-		"ratios to %s's in the same run, median of %d rounds; peak resident memory in MiB. Below 1 is faster than %s.\n\n", reference, rounds, reference)
+		"ratios to %s's in the same run, median of %d rounds; peak resident memory in MiB\n(never below what the runner itself has, some 7 MiB at the end). Below 1 is faster than %s. A mean leaves out programs that\nfailed on the engine.\n\n", reference, rounds, reference)
 	b.Write(table)
 	fmt.Fprintf(&b, "\nWorst program of %s: %s at %.2f.\n", ours, worstName, worst)
 	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
