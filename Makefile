@@ -22,7 +22,7 @@ ROUNDS ?= 20
 chaos: ## upgrades, reloads, failed upgrades and killed workers under load, for ROUNDS rounds
 	PERILUNE_CHAOS=$(ROUNDS) $(GO) test . -run 'TestChaos' -count 1 -v -timeout 30m
 
-RACE ?= ./conf/... ./ipc/... ./logging/... ./worker/loop/...
+RACE ?= ./conf/... ./ipc/... ./logging/... ./luart/vm ./worker/loop/...
 
 race: ## the packages with goroutines, under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short $(RACE)
