@@ -1,9 +1,7 @@
 package master
 
 import (
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,25 +11,6 @@ import (
 	"perilune/ipc/shm"
 	"perilune/logging"
 )
-
-func zoneLog(t *testing.T) (*logging.Log, func() string) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "log")
-	f, err := logging.OpenFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	log := logging.New()
-	log.Add(f, logging.Info, logging.Text)
-	return log, func() string {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(b)
-	}
-}
 
 var zoneModule, otherModule = &conf.Module{Name: "one"}, &conf.Module{Name: "two"}
 
@@ -62,7 +41,7 @@ func wantValue(t *testing.T, z *zone, want string) {
 }
 
 func TestZonesOverConfigurations(t *testing.T) {
-	log, text := zoneLog(t)
+	log, text := testLog(t)
 	first := mustOpen(t, wantZones(&conf.Zone{Name: "a", Size: 1 << 20, For: zoneModule}, &conf.Zone{Name: "b", Size: 1 << 16, For: zoneModule}), nil, log)
 	a, b := first.list[0], first.list[1]
 	put(t, a, "a's")
@@ -97,7 +76,7 @@ func TestZonesOverConfigurations(t *testing.T) {
 
 // TestZonesGoToTheNextMaster passes descriptors on as an upgrade does.
 func TestZonesGoToTheNextMaster(t *testing.T) {
-	log, text := zoneLog(t)
+	log, text := testLog(t)
 	cycle := wantZones(&conf.Zone{Name: "a", Size: 1 << 20, For: zoneModule}, &conf.Zone{Name: "b", Size: 1 << 16, For: zoneModule})
 	set := mustOpen(t, cycle, nil, log)
 	defer set.drop()
@@ -140,7 +119,7 @@ func TestZonesGoToTheNextMaster(t *testing.T) {
 }
 
 func TestZonesOfDeadWorkers(t *testing.T) {
-	log, text := zoneLog(t)
+	log, text := testLog(t)
 	set := mustOpen(t, wantZones(&conf.Zone{Name: "a", Size: 1 << 20, For: zoneModule}), nil, log)
 	defer set.drop()
 	cmd := exec.Command("sleep", "100")

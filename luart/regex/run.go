@@ -372,20 +372,5 @@ func (m *Matcher) repLoop(in *inst, pc, pos int) int {
 	case n > in.min && m.regs[in.reg+1] == int32(pos), in.max >= 0 && n >= in.max:
 		return int(in.x)
 	}
-	a, b := may(in.fa, m.s, pos), may(in.fb, m.s, pos)
-	first, second := int32(pc)+1, in.x
-	if in.mode == lazy {
-		first, second = second, first
-		a, b = b, a
-	}
-	switch {
-	case a && b:
-		m.push(rAlternative, second, int32(pos), 0)
-		return int(first)
-	case a:
-		return int(first)
-	case b:
-		return int(second)
-	}
-	return -1
+	return m.split(in, int32(pc)+1, pos)
 }

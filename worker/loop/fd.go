@@ -171,7 +171,7 @@ func (f *FD) Cancel(err error) {
 // Read reads without blocking. ErrAgain says that there is nothing yet; 0 and
 // no error that the peer has closed.
 func (f *FD) Read(b []byte) (int, error) {
-	n, errno := rawRecv(f.Sysfd, b)
+	n, errno := rawRecv(f.Sysfd, b, 0)
 	switch errno {
 	case 0:
 		// A short read has emptied the socket, which saves the next one that
@@ -243,7 +243,7 @@ func (f *FD) wrote(n, want int, errno syscall.Errno) (int, error) {
 // Pending reports whether there are bytes to read in the socket's buffer.
 func (f *FD) Pending() bool {
 	var b [1]byte
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(f.Sysfd), uintptr(unsafe.Pointer(&b)), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+	n, errno := rawRecv(f.Sysfd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 	return errno == 0 && n > 0
 }
 
@@ -270,9 +270,9 @@ func epollCtl(epfd, op, fd int, ev *unix.EpollEvent) syscall.Errno {
 	return errno
 }
 
-func rawRecv(fd int, b []byte) (int, syscall.Errno) {
+func rawRecv(fd int, b []byte, flags int) (int, syscall.Errno) {
 	for {
-		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), uintptr(flags), 0, 0)
 		if errno != unix.EINTR {
 			return int(n), errno
 		}
