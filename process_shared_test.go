@@ -115,12 +115,22 @@ func TestSharedDictAddsUp(t *testing.T) {
 	s.start()
 	s.until("there are four workers", func() bool { n, _ := s.lua(`return ngx.shared.d:get("ready")`); return n == "4" })
 	const connections, requests, each = 40, 20, 25
+	var clients []*http.Client // each with a connection of its own
+	ids := make(map[string]bool)
+	s.until("there are connections to all four workers", func() bool {
+		client := &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
+		clients = append(clients, client)
+		id, err := s.luaOver(client, `return ngx.worker.id()`)
+		if err == nil {
+			ids[id] = true
+		}
+		return len(clients) >= connections && len(ids) == 4
+	})
 	var wg sync.WaitGroup
-	for i := range connections {
+	for i, client := range clients {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			client := &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
 			defer client.CloseIdleConnections()
 			for range requests {
 				_, err := s.luaOver(client, fmt.Sprintf(`local d = ngx.shared.d
@@ -134,7 +144,7 @@ func TestSharedDictAddsUp(t *testing.T) {
 		}()
 	}
 	wg.Wait()
-	const total = connections * requests
+	total := len(clients) * requests
 	s.wantLua(`return ngx.shared.d:get("hot")`, strconv.Itoa(total*each))
 	s.wantLua(`local n = 0 for i = 1, 25 do n = n + ngx.shared.d:get("key" .. i) end return n`, strconv.Itoa(total*each))
 	s.wantLua(`local n = 0 for i = 0, 3 do n = n + ngx.shared.d:llen("list" .. i) end return n`, strconv.Itoa(total*each))
