@@ -8,6 +8,7 @@ import (
 	osexec "os/exec"
 	"sync"
 	"syscall"
+	"unsafe"
 	"weak"
 )
 
@@ -94,6 +95,17 @@ func (f *ioFile) write(s string) error {
 	}
 	if f.w == nil {
 		f.w = bufio.NewWriterSize(rawFile{f}, ioBuffer)
+	}
+	// A string is not torn: what does not fit comes after what is buffered, and
+	// what never fits is one write of its own.
+	if len(s) > f.w.Available() {
+		if err := f.flush(); err != nil {
+			return err
+		}
+		if len(s) > ioBuffer {
+			_, err := rawFile{f}.Write(unsafe.Slice(unsafe.StringData(s), len(s)))
+			return err
+		}
 	}
 	if f.w.Buffered() == 0 {
 		f.m.io.dirty[weak.Make(f)] = struct{}{}

@@ -3,6 +3,7 @@ package vm
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -66,5 +67,30 @@ func TestFlushFiles(t *testing.T) {
 	m.FlushFiles()
 	if b, err := os.ReadFile(path); err != nil || string(b) != "kept" {
 		t.Fatalf("after: %q, %v", b, err)
+	}
+}
+
+// TestAppendWholeStrings shows that a string is never torn between two writes,
+// so that lines of several processes that append to one file stay whole.
+func TestAppendWholeStrings(t *testing.T) {
+	m := newTestVM(t)
+	path := filepath.Join(t.TempDir(), "log")
+	runLua(t, m, "t", `f = io.open("`+path+`", "a")`)
+	var sizes []int64
+	m.Block = func(f func()) {
+		f()
+		if st, err := os.Stat(path); err != nil {
+			t.Error(err)
+		} else {
+			sizes = append(sizes, st.Size())
+		}
+	}
+	runLua(t, m, "t", `
+		f:write("one\n") f:flush()
+		f:write(("x"):rep(3000) .. "\n") f:write(("y"):rep(3000) .. "\n")
+		f:write(("z"):rep(10000) .. "\n") f:close()`)
+	want := []int64{4, 3005, 6006, 16007, 16007} // the last one is the close
+	if !slices.Equal(sizes, want) {
+		t.Fatalf("sizes after each call: %v, want %v", sizes, want)
 	}
 }
