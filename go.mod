@@ -7,6 +7,7 @@ require (
 	github.com/dlclark/regexp2 v1.11.5
 	github.com/rs/zerolog v1.35.1
 	github.com/yuin/gopher-lua v1.1.2
+	golang.org/x/net v0.48.0
 	golang.org/x/sys v0.49.0
 )
 

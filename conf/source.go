@@ -2,6 +2,7 @@ package conf
 
 import (
 	"io"
+	"net/netip"
 	"os"
 	"slices"
 	"syscall"
@@ -38,12 +39,13 @@ func (FileSystem) ReadFile(path string) ([]byte, error) {
 // Glob matches as the C library's glob(3) does.
 func (FileSystem) Glob(pattern string) ([]string, error) { return glob(pattern), nil }
 
-// Snapshot is the text of a configuration: every file that was read and the
-// result of every mask. It can be encoded with JSON or gob, and is a Source that
+// Snapshot is the text of a configuration: every file that was read, the
+// result of every mask and the addresses of every host. It can be encoded with JSON or gob, and is a Source that
 // gives the same text again.
 type Snapshot struct {
 	Files []SnapshotFile // in the order of first reading
 	Globs map[string][]string
+	Hosts map[string][]netip.Addr // the addresses of the hosts that were looked up
 }
 
 // SnapshotFile is one file of a Snapshot.
@@ -78,6 +80,13 @@ func (s *Snapshot) addGlob(pattern string, names []string) {
 		s.Globs = make(map[string][]string)
 	}
 	s.Globs[pattern] = names
+}
+
+func (s *Snapshot) addHost(host string, ips []netip.Addr) {
+	if s.Hosts == nil {
+		s.Hosts = make(map[string][]netip.Addr)
+	}
+	s.Hosts[host] = ips
 }
 
 // Dump writes all files in the form of nginx -T.

@@ -6,6 +6,7 @@ import (
 
 	"perilune/conf"
 	"perilune/logging"
+	"perilune/worker/resolver"
 )
 
 // HTTPModule has the http directive itself.
@@ -135,6 +136,10 @@ func locationCommands() []conf.Command {
 		loc("server_tokens", conf.Take1, conf.SetEnum(func(c *LocConf) *conf.Setting[TokensMode] { return &c.ServerTokens },
 			map[string]TokensMode{"off": TokensOff, "on": TokensOn, "build": TokensBuild}),
 			"Whether the version is shown in Server and on error pages; on by default."),
+		loc("resolver", conf.OneMore, setResolver,
+			"Name servers, by address or by a name that is looked up at start, with a port if it is not 53; valid=time, ipv4=off, ipv6=off; local=on for those of /etc/resolv.conf and the names in /etc/hosts."),
+		loc("resolver_timeout", conf.Take1, msec(func(c *LocConf) *conf.Setting[time.Duration] { return &c.ResolverTimeout }),
+			"How long to wait for the addresses of a name; 30s by default."),
 	}
 	return append(table, keepaliveCommands()...)
 }
@@ -176,6 +181,19 @@ func setErrorLog(cf *conf.Conf, c any) error {
 	// Registered now, so that the master opens the file with all others.
 	logging.New().AddDirective(cf.Cycle.Files, d)
 	lc.ErrorLogs.Set(append(lc.ErrorLogs.V, d))
+	return nil
+}
+
+func setResolver(cf *conf.Conf, c any) error {
+	lc := c.(*LocConf)
+	if lc.Resolver.IsSet {
+		return conf.ErrDuplicate
+	}
+	r, err := resolver.Parse(cf, cf.Args[1:])
+	if err != nil {
+		return err
+	}
+	lc.Resolver.Set(r)
 	return nil
 }
 
@@ -279,5 +297,7 @@ func mergeLoc(cf *conf.Conf, prev, c any) error {
 	l.LogNotFound.Merge(p.LogNotFound, true)
 	l.ServerTokens.Merge(p.ServerTokens, TokensOn)
 	l.ChunkedTransferEncoding.Merge(p.ChunkedTransferEncoding, true)
+	l.Resolver.Merge(p.Resolver, nil)
+	l.ResolverTimeout.Merge(p.ResolverTimeout, 30*time.Second)
 	return nil
 }

@@ -1,8 +1,6 @@
 package http
 
 import (
-	"context"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -89,7 +87,7 @@ func (p *listenPort) find(local netip.Addr) *address {
 func setListen(cf *conf.Conf, c any) error {
 	s := c.(*SrvConf)
 	s.listens = true
-	addrs, complaint := parseListen(cf.Args[1])
+	addrs, complaint := parseListen(cf, cf.Args[1])
 	if complaint != "" {
 		return conf.Errorf("%s in \"%s\" of the \"listen\" directive", complaint, cf.Args[1])
 	}
@@ -317,7 +315,7 @@ func (p *port) buildSockets(cf *conf.Conf) {
 
 // parseListen finds the addresses that a listen directive means, or nginx's
 // complaint about it.
-func parseListen(text string) ([]sockAddr, string) {
+func parseListen(cf *conf.Conf, text string) ([]sockAddr, string) {
 	if len(text) >= 5 && strings.EqualFold(text[:5], "unix:") {
 		path := text[5:]
 		switch {
@@ -357,7 +355,7 @@ func parseListen(text string) ([]sockAddr, string) {
 	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() {
 		return eachPort(ip, first, end), ""
 	}
-	return resolveListen(host, first, end)
+	return resolveListen(cf, host, first, end)
 }
 
 func parseListen6(text string) ([]sockAddr, string) {
@@ -428,30 +426,14 @@ func eachPort(ip netip.Addr, first, last int) []sockAddr {
 	return addrs
 }
 
-// resolveTimeout bounds the search for a host's addresses at start.
-const resolveTimeout = 30 * time.Second
-
-func resolveListen(host string, first, last int) ([]sockAddr, string) {
-	ctx, cancel := context.WithTimeout(context.Background(), resolveTimeout)
-	defer cancel()
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+func resolveListen(cf *conf.Conf, host string, first, last int) ([]sockAddr, string) {
+	ips, err := cf.LookupHost(host)
 	if err != nil || len(ips) == 0 {
 		return nil, "host not found"
 	}
-	// IPv4 first, as nginx has them.
-	slices.SortStableFunc(ips, func(a, b netip.Addr) int {
-		return b2i(a.Unmap().Is6()) - b2i(b.Unmap().Is6())
-	})
 	var addrs []sockAddr
 	for _, ip := range ips {
-		addrs = append(addrs, eachPort(ip.Unmap(), first, last)...)
+		addrs = append(addrs, eachPort(ip, first, last)...)
 	}
 	return addrs, ""
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }

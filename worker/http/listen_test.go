@@ -109,7 +109,7 @@ func TestListening(t *testing.T) {
 	wildcard := cycle.Listening[1].Data.(*listenPort)
 	main := cycle.HTTP.Main[CoreModule.Index].(*MainConf)
 	for ip, server := range map[string]int{"127.0.0.1": 1, "127.0.0.9": 0} {
-		addrs, complaint := parseListen(ip + ":8080")
+		addrs, complaint := parseListen(nil, ip+":8080")
 		if complaint != "" {
 			t.Fatal(complaint)
 		}

@@ -5,6 +5,7 @@ import (
 
 	"perilune/conf"
 	"perilune/logging"
+	"perilune/worker/resolver"
 )
 
 // MainConf is the core module's struct of the http block.
@@ -116,6 +117,8 @@ type LocConf struct {
 	ServerTokens             conf.Setting[TokensMode]
 	ChunkedTransferEncoding  conf.Setting[bool]
 	DefaultType              conf.Setting[string]
+	Resolver                 conf.Setting[*resolver.Resolver] // nil if there is none
+	ResolverTimeout          conf.Setting[time.Duration]
 
 	except    *limitExcept
 	locations []Location[*LocConf] // nested, or of a server, as they were parsed

@@ -92,14 +92,14 @@ func NewServer(l *loop.Loop, cycle *conf.Cycle, log *logging.Log) (*Server, erro
 		return s, nil
 	}
 	s.main = cycle.HTTP.Main[CoreModule.Index].(*MainConf)
-	if err := s.openLogs(cycle.HTTP); err != nil {
+	if err := s.setUp(cycle.HTTP); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// openLogs makes the error logs of the servers and locations.
-func (s *Server) openLogs(ctx *conf.Ctx) error {
+// setUp makes the error logs and resolvers of the servers and locations ready.
+func (s *Server) setUp(ctx *conf.Ctx) error {
 	lc := ctx.Loc[CoreModule.Index].(*LocConf)
 	lc.Log = s.log
 	if len(lc.ErrorLogs.V) > 0 {
@@ -108,8 +108,11 @@ func (s *Server) openLogs(ctx *conf.Ctx) error {
 			lc.Log.AddDirective(s.cycle.Files, d)
 		}
 	}
+	if lc.Resolver.V != nil {
+		lc.Resolver.V.Attach(s.log, s)
+	}
 	for _, child := range ctx.Children {
-		if err := s.openLogs(child); err != nil {
+		if err := s.setUp(child); err != nil {
 			return fmt.Errorf("error_log: %w", err)
 		}
 	}
