@@ -15,8 +15,8 @@ type Function struct {
 	Phases Phase  // where it may be called
 	extra  Phase  // where it may be called besides, unless lua_strict_phases is on
 	fn     func(t *vm.Thread, c *Ctx) int
-	// noRequest is the error's text in a phase without a request; fake says that it
-	// is the same, vague one in all others as well.
+	// noRequest is the error's text in init_by_lua; fake says that other phases without
+	// a request are told nothing but that they are wrong.
 	noRequest string
 	fake      bool
 }
@@ -77,7 +77,7 @@ func wrongPhase(t *vm.Thread, c *Ctx, noRequest string, fake bool) int {
 		}
 		return raise(t, "%s", noRequest)
 	}
-	if fake {
+	if fake && c.req == nil {
 		return raise(t, "%s", errCurrentContext)
 	}
 	return raise(t, "%s%s", errContextOf, c.phase.Directive())

@@ -23,6 +23,9 @@ func reqReadBody(t *vm.Thread, c *Ctx) int {
 	noArgs(t)
 	phase := c.phase
 	rc := c.req.ReadBody()
+	if c.watched {
+		c.watchClient()
+	}
 	if !c.waited(t, phase) {
 		return t.Abort(errKilled)
 	}

@@ -19,6 +19,7 @@ type SubrequestOptions struct {
 // Subrequest is a subrequest whose response is kept from the client.
 type Subrequest interface {
 	Wait() error // parks until it has ended
+	Abort()      // ends its Lua code, because the client has gone
 	Status() int
 	Body() (data []byte, truncated bool)
 	EachHeaderOut(f func(name, value []byte))
@@ -110,6 +111,11 @@ func capture(t *vm.Thread, c *Ctx, queries []*vm.Table) int {
 	u := c.current(t)
 	if u != nil {
 		u.subrequests += len(subs)
+		u.cancel = func() {
+			for _, s := range subs {
+				s.Abort()
+			}
+		}
 	}
 	phase := c.phase
 	for _, s := range subs {
@@ -120,6 +126,7 @@ func capture(t *vm.Thread, c *Ctx, queries []*vm.Table) int {
 	}
 	if u != nil {
 		u.subrequests -= len(subs)
+		u.cancel = nil
 	}
 	if !c.waited(t, phase) {
 		return t.Abort(errKilled)

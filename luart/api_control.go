@@ -21,8 +21,8 @@ func controlAPI() []Function {
 			Doc: "answers with a redirect, 302 unless another status is given"},
 		{Name: "ngx.exec", Args: "(uri, args?)", Phases: phasesResponse, fn: ngxExec,
 			Doc: "goes on with another location, as an internal redirect"},
-		{Name: "ngx.on_abort", Args: "(callback)", Phases: phasesResponse, fn: ngxOnAbort,
-			Doc: "is refused: lua_check_client_abort cannot be switched on yet"},
+		{Name: "ngx.on_abort", Args: "(callback)", Phases: phasesResponse, fn: ngxOnAbort, noRequest: errNoRequest, fake: true,
+			Doc: "runs a function as a light thread when the client closes the connection early; needs lua_check_client_abort"},
 		{Name: "ngx.sleep", Args: "(seconds)", Phases: phasesYieldable, extra: phasesWaiting, fn: ngxSleep, noRequest: errNoRequest,
 			Doc: "lets the request wait while others go on"},
 		{Name: "ngx.get_phase", Args: "()", Phases: phasesAny, fn: ngxGetPhase, Doc: "returns the name of the current phase"},
@@ -142,10 +142,6 @@ func ngxExec(t *vm.Thread, c *Ctx) int {
 	c.checkAbortable(t)
 	c.execURI, c.execArgs = path, args
 	return t.Abort(errExit)
-}
-
-func ngxOnAbort(t *vm.Thread, c *Ctx) int {
-	return fail(t, "lua_check_client_abort is off")
 }
 
 func ngxSleep(t *vm.Thread, c *Ctx) int {

@@ -12,6 +12,7 @@ type Settings struct {
 	UseDefaultType       bool          // lua_use_default_type
 	TransformUnderscores bool          // lua_transform_underscores_in_response_headers
 	StrictPhases         bool          // lua_strict_phases
+	CheckClientAbort     bool          // lua_check_client_abort
 	CPULimit             time.Duration // lua_cpu_limit, 0 for none
 }
 
@@ -44,6 +45,9 @@ type Ctx struct {
 	ending  bool      // the request's code is being ended
 	endErr  error     // and why
 	joiner  Waiter    // waits for the threads to end
+	onAbort *thread   // of ngx.on_abort, not started yet
+	aborted bool      // the client has gone, and that thread was started
+	watched bool      // the engine tells of a client that goes
 
 	chunk        *Chunk // of a body filter that runs
 	filteredLast bool   // a body filter has seen the end
@@ -97,6 +101,7 @@ func (c *Ctx) reset() {
 	c.exited, c.exitCode = false, 0
 	c.execURI, c.execArgs = "", ""
 	c.jumped = false
+	c.onAbort, c.aborted = nil, false
 }
 
 func (c *Ctx) sent() bool { return c.headerSent || c.req.HeaderSent() }

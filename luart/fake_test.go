@@ -222,6 +222,7 @@ func (r *fakeRequest) CheckURI(uri string, log bool) (string, string, bool) {
 	path, args, _ := strings.Cut(uri, "?")
 	return path, args, true
 }
+func (r *fakeRequest) OnAbort(func()) {}
 func (r *fakeRequest) StartSubrequest(*SubrequestOptions) (Subrequest, error) {
 	return nil, ErrClientAborted
 }

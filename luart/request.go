@@ -154,6 +154,10 @@ type Request interface {
 	// arguments. log has an unsafe one logged.
 	CheckURI(uri string, log bool) (path, args string, ok bool)
 
+	// OnAbort has f called, with the baton, when the client has gone; nil takes that
+	// back.
+	OnAbort(f func())
+
 	// StartSubrequest starts a subrequest.
 	StartSubrequest(o *SubrequestOptions) (Subrequest, error)
 

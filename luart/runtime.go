@@ -265,10 +265,12 @@ func (rt *Runtime) Run(c *Ctx, phase Phase, fn *vm.Function) int {
 	if phase&phasesResponse != 0 {
 		c.reset()
 		c.enteredContent = phase == PhaseContent
+		c.watchClient()
 	}
 	t := rt.thread(c)
 	rt.resumed()
 	_, err := c.runEntry(t, fn.Value())
+	c.unwatchClient()
 	rc := rt.finish(c, t, err)
 	rt.release(t)
 	c.phase = old

@@ -270,9 +270,7 @@ func threadSpawn(t *vm.Thread, c *Ctx) int {
 	if parent.wait == nil {
 		parent.wait = c.rt.cfg.Loop.NewWaiter()
 	}
-	u := &thread{t: c.rt.vm.NewThread(), parent: parent, spawner: t, wait: c.rt.cfg.Loop.NewWaiter()}
-	u.t.Data = t.Data
-	u.t.Start(fn.Value())
+	u := c.newThread(t, parent, fn)
 	c.prune()
 	c.threads = append(c.threads, u)
 	phase := c.phase
@@ -288,6 +286,14 @@ func threadSpawn(t *vm.Thread, c *Ctx) int {
 	}
 	t.Push(u.t.Value())
 	return 1
+}
+
+// newThread is a light thread that has not begun to run.
+func (c *Ctx) newThread(t *vm.Thread, parent *thread, fn *vm.Function) *thread {
+	u := &thread{t: c.rt.vm.NewThread(), parent: parent, spawner: t, wait: c.rt.cfg.Loop.NewWaiter()}
+	u.t.Data = t.Data
+	u.t.Start(fn.Value())
+	return u
 }
 
 // runThread is the life of a spawned thread.

@@ -6,11 +6,16 @@ import "perilune/logging"
 // nil takes that back. What f does about it is its own affair: wake who works on the response, or Finalize with 499.
 // A client that only ends its sending counts as gone, as in nginx. While ReadBody waits for a body it is ReadBody that
 // notices.
-func (r *Request) OnAbort(f func()) {
-	m := r.Main
-	m.onAbort = f
-	if f != nil && m.Conn.FD.HUP {
-		m.Server.loop.Defer(m.Conn.clientGone)
+func (r *Request) OnAbort(f func()) { r.Main.watchClient(f, false) }
+
+// OnAbortRead is OnAbort for who looks for the end of the input only behind the input itself, as ngx_lua does: a client
+// that has sent something that nobody has read counts as there.
+func (r *Request) OnAbortRead(f func()) { r.Main.watchClient(f, true) }
+
+func (r *Request) watchClient(f func(), behindInput bool) {
+	r.onAbort, r.abortBehindInput = f, behindInput
+	if f != nil && r.Conn.FD.HUP {
+		r.Server.loop.Defer(r.Conn.clientGone)
 	}
 }
 
@@ -18,6 +23,9 @@ func (r *Request) OnAbort(f func()) {
 func (c *Conn) clientGone() {
 	r := c.req
 	if c.state != connBusy || r == nil || r.onAbort == nil {
+		return
+	}
+	if r.abortBehindInput && c.FD.Pending() {
 		return
 	}
 	f := r.onAbort

@@ -200,7 +200,8 @@ type Request struct {
 	HeaderLen int64     // of the response
 	ErrStatus int       // status that an error page stands for, 0 if none
 
-	onAbort func()
+	onAbort          func()
+	abortBehindInput bool
 
 	sub    *subState   // nil without subrequests
 	bodyOf *Request    // whose body it is, of a subrequest

@@ -64,6 +64,7 @@ type locConf struct {
 	transformUnderscores conf.Setting[bool]
 	cpuLimit             conf.Setting[time.Duration]
 	strictPhases         conf.Setting[bool]
+	checkClientAbort     conf.Setting[bool]
 
 	settings luart.Settings
 }
@@ -129,6 +130,9 @@ func commands() []conf.Command {
 		{Name: "lua_transform_underscores_in_response_headers", Ctx: anyLocation, Args: conf.Flag, Level: conf.LocConf,
 			Set: conf.SetFlag(func(l *locConf) *conf.Setting[bool] { return &l.transformUnderscores }),
 			Doc: "makes underscores in the names of ngx.header into dashes"},
+		{Name: "lua_check_client_abort", Ctx: anyLocation, Args: conf.Flag, Level: conf.LocConf,
+			Set: conf.SetFlag(func(l *locConf) *conf.Setting[bool] { return &l.checkClientAbort }),
+			Doc: "ends the Lua code of a request whose client closes the connection early, or runs what ngx.on_abort has registered"},
 		{Name: "lua_cpu_limit", Ctx: anyLocation, Args: conf.Take1, Level: conf.LocConf, Set: setCPULimit,
 			Doc: "stops Lua code that uses more CPU time than this without ever waiting: 503; 0 is no limit (not in ngx_lua)"},
 	}
@@ -334,11 +338,13 @@ func (l *locConf) merge(prev *locConf) {
 	l.transformUnderscores.Merge(prev.transformUnderscores, true)
 	l.cpuLimit.Merge(prev.cpuLimit, 0)
 	l.strictPhases.Merge(prev.strictPhases, false)
+	l.checkClientAbort.Merge(prev.checkClientAbort, false)
 	l.settings = luart.Settings{
 		HTTP10Buffering:      l.http10Buffering.V,
 		UseDefaultType:       l.useDefaultType.V,
 		TransformUnderscores: l.transformUnderscores.V,
 		CPULimit:             l.cpuLimit.V,
 		StrictPhases:         l.strictPhases.V,
+		CheckClientAbort:     l.checkClientAbort.V,
 	}
 }

@@ -284,6 +284,8 @@ func (q *request) InternalRedirect(uri, args string) int {
 	return q.r.InternalRedirect([]byte(uri), []byte(args))
 }
 
+func (q *request) OnAbort(f func()) { q.r.OnAbortRead(f) }
+
 func (q *request) SendHeader() int    { return result(q.r.SendHeader()) }
 func (q *request) Write(p []byte) int { return result(q.r.Write(p)) }
 

@@ -68,6 +68,13 @@ func (q *request) prepare(sr *http.Request, o *luart.SubrequestOptions) {
 }
 
 func (s subrequest) Wait() error                         { return s.r.Wait() }
+// Abort ends the Lua code of the subrequest.
+func (s subrequest) Abort() {
+	if q, ok := s.r.Ctx[Module.Index].(*request); ok {
+		q.lua.Abort()
+	}
+}
+
 func (s subrequest) Status() int                         { return s.r.CapturedStatus() }
 func (s subrequest) Body() (data []byte, truncated bool) { return s.r.CapturedBody() }
 
