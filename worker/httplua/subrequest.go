@@ -67,7 +67,8 @@ func (q *request) prepare(sr *http.Request, o *luart.SubrequestOptions) {
 	}
 }
 
-func (s subrequest) Wait() error                         { return s.r.Wait() }
+func (s subrequest) Wait() error { return s.r.Wait() }
+
 // Abort ends the Lua code of the subrequest.
 func (s subrequest) Abort() {
 	if q, ok := s.r.Ctx[Module.Index].(*request); ok {
