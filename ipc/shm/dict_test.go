@@ -313,6 +313,50 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
+// TestModify has a value come, live on and go as its function says.
+func TestModify(t *testing.T) {
+	z := testZone(t, 64<<10)
+	d := z.Dict()
+	now := int64(1000)
+	d.Now = func() int64 { return now }
+	for _, key := range [][]byte{[]byte("k"), bytes.Repeat([]byte("k"), 60)} {
+		for i, step := range []struct {
+			at, ttl int64
+			found   bool
+		}{{1000, 100, false}, {1050, Keep, true}, {1150, Keep, false}, {9000, 50, true}, {9010, 0, true}, {99999, Remove, true}, {99999, Remove, false}} {
+			now = step.at
+			if _, err := d.Modify(key, 90, true, func(v []byte, found bool) int64 {
+				if found != step.found || found && v[89] != byte(i) {
+					t.Errorf("step %d: found %v, %d", i, found, v[89])
+				}
+				v[89] = byte(i + 1)
+				return step.ttl
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if v, _, err := d.Get(key, nil); v.Type != None || err != nil {
+			t.Error(v, err)
+		}
+	}
+	// With safe nothing has to go.
+	for i := 0; ; i++ {
+		_, err := d.Modify(fmt.Appendf(nil, "full%d", i), 200, true, func([]byte, bool) int64 { return 0 })
+		if err == ErrNoMemory {
+			break
+		}
+		if err != nil || i > 1000 {
+			t.Fatal(i, err)
+		}
+	}
+	if v, _, err := d.Get([]byte("full0"), nil); v.Type != String || err != nil {
+		t.Error(v, err)
+	}
+	if err := z.Check(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Goroutines of one process are excluded from each other, too.
 func TestGoroutines(t *testing.T) {
 	z := testZone(t, 2<<20)

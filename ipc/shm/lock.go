@@ -65,6 +65,12 @@ func OwnerOf(pid int) (o Owner, err error) {
 	return Owner{PID: pid, Start: start}, err
 }
 
+// Word is the owner as a number that is not 0, for modules that keep in shared memory what is whose.
+func (o Owner) Word() uint64 { return o.word() }
+
+// Alive says whether the process of an owner's word still runs; in doubt it does.
+func Alive(word uint64) bool { return alive(word) }
+
 // alive says whether the owner in a lock word may still write. In doubt it may: the master will know and call ReleaseDead.
 func alive(word uint64) bool {
 	owner, ok := ownerIn(word)

@@ -2,11 +2,18 @@ package shm
 
 import "sync/atomic"
 
-// Update lets f change the bytes of a value under the lock: what counters and states of other modules need. The value is a
-// string of size bytes. found tells f whether it was there; if not (or if it had another length), it is made of zeros first.
-// With a ttl above 0 the value lives that long from now. f is brief and uses no dictionary. When the process dies in f, the
-// entry is lost.
-func (d *Dict) Update(key []byte, size int, ttl int64, f func(val []byte, found bool)) (forcible bool, err error) {
+// What the function given to Modify may return instead of a time to live.
+const (
+	Keep   = -1 // the entry lives as long as it did; a new one for ever
+	Remove = -2 // the entry is not there any more
+)
+
+// Modify lets f change the bytes of a value under the lock: what counters and states of other modules need. The value is a
+// string of size bytes. found tells f whether it was there; if not (or if it had another length), it is made of zeros first,
+// for which with safe no entry that is not expired has to go: ErrNoMemory then. f returns the milliseconds that the value
+// lives from now, 0 for ever, Keep or Remove. It is brief and uses no dictionary. When the process dies in f, the entry is
+// lost.
+func (d *Dict) Modify(key []byte, size int, safe bool, f func(val []byte, found bool) int64) (forcible bool, err error) {
 	s, h, now, err := d.open(key)
 	if err != nil {
 		return false, err
@@ -17,28 +24,47 @@ func (d *Dict) Update(key []byte, size int, ttl int64, f func(val []byte, found 
 	e, link, live := s.lookup(h, key, &now)
 	found := live && e.typ() == String && e.valLen() == size
 	if !found {
-		forcible, err = s.write(h, key, e, link, &item{typ: String, val: zeros(size)}, false, &now)
+		forcible, err = s.write(h, key, e, link, &item{typ: String, val: zeros(size)}, safe, &now)
 		if err != nil {
 			return forcible, err
 		}
-		e, _ = s.find(h, key)
+		e, link = s.find(h, key)
 	}
 	atomic.StoreUint32(s.intent, e.ref)
-	if ttl > 0 {
-		e.setExpires(now.after(ttl))
-	}
 	p := s.z.span(e.ref, eData)
 	p.skip(len(key))
+	var ttl int64
 	if len(p.buf) >= size {
-		f(p.buf[:size:size], found)
+		ttl = f(p.buf[:size:size], found)
 	} else {
 		q, val := p, make([]byte, size)
 		p.read(val)
-		f(val, found)
+		ttl = f(val, found)
 		q.write(val)
 	}
+	switch {
+	case ttl > 0:
+		e.setExpires(now.after(ttl))
+	case ttl == 0:
+		e.setExpires(0)
+	}
 	atomic.StoreUint32(s.intent, 0)
+	if ttl == Remove {
+		s.remove(e, link)
+	}
 	return forcible, nil
+}
+
+// Update is Modify for values that live for ttl from now, or with a ttl of 0 as long as they did, and for which others may
+// have to go.
+func (d *Dict) Update(key []byte, size int, ttl int64, f func(val []byte, found bool)) (forcible bool, err error) {
+	return d.Modify(key, size, false, func(val []byte, found bool) int64 {
+		f(val, found)
+		if ttl > 0 {
+			return ttl
+		}
+		return Keep
+	})
 }
 
 var zeroed [256]byte
