@@ -9,6 +9,10 @@ type Zone struct {
 	Size int64
 	For  *Module // whose zone it is; another module's of this name is another zone
 
+	// Key, where it matters, is what the entries' keys are made of: another configuration cannot go on with the same zone
+	// and another key.
+	Key string
+
 	// Data is the module's.
 	Data any
 

@@ -3,6 +3,7 @@ package master
 import (
 	"encoding/json"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -15,7 +16,7 @@ import (
 // as long as the same module wants it.
 type zone struct {
 	*shm.Zone
-	use  string // the module's name
+	use  string // the module's name, and the key behind a space if it has one
 	refs int    // zone sets that hold it
 }
 
@@ -55,6 +56,15 @@ func openZones(cycle *conf.Cycle, old *zoneSet, log *logging.Log) (*zoneSet, err
 
 func openZone(want *conf.Zone, old *zone, log *logging.Log) (*zone, error) {
 	use := want.For.Name
+	if want.Key != "" {
+		use += " " + want.Key
+	}
+	if old != nil && old.use != use {
+		was, key, _ := strings.Cut(old.use, " ")
+		if was == want.For.Name {
+			return nil, conf.PlainErrorf("zone \"%s\" uses the \"%s\" key while previously it used the \"%s\" key", want.Name, want.Key, key)
+		}
+	}
 	if old == nil || old.use != use {
 		m, err := shm.Create(want.Name, want.Size)
 		return &zone{Zone: m, use: use}, err

@@ -74,6 +74,26 @@ func TestZonesOverConfigurations(t *testing.T) {
 	}
 }
 
+// TestZoneKeys has a zone go on only with the key that its entries are of.
+func TestZoneKeys(t *testing.T) {
+	log, _ := testLog(t)
+	zone := func(key string, of *conf.Module) *conf.Cycle {
+		return wantZones(&conf.Zone{Name: "k", Size: 1 << 16, For: of, Key: key})
+	}
+	first := mustOpen(t, zone("$a", zoneModule), nil, log)
+	put(t, first.find("k"), "kept")
+	same := mustOpen(t, zone("$a", zoneModule), first, log)
+	wantValue(t, same.find("k"), "kept")
+	if _, err := openZones(zone("$b", zoneModule), same, log); err == nil || err.Error() != `zone "k" uses the "$b" key while previously it used the "$a" key` {
+		t.Errorf("error %v", err)
+	}
+	other := mustOpen(t, zone("$b", otherModule), same, log)
+	wantValue(t, other.find("k"), "")
+	for _, set := range []*zoneSet{first, same, other} {
+		set.drop()
+	}
+}
+
 // TestZonesGoToTheNextMaster passes descriptors on as an upgrade does.
 func TestZonesGoToTheNextMaster(t *testing.T) {
 	log, text := testLog(t)
