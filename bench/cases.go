@@ -29,6 +29,7 @@ var cases = []benchCase{
 	{name: "shared dict, 100 get of 1 KiB", path: "/shared-get-long", connections: 50},
 	{name: "shared dict, 100 set", path: "/shared-set", connections: 50},
 	{name: "shared dict, 100 incr", path: "/shared-incr", connections: 50},
+	{name: "limit_req", path: "/limited", connections: 50},
 	{name: "404", path: "/none", connections: 50, anyStatus: true},
 	{name: "POST 4 KiB echoed by Lua", path: "/echo", connections: 50, script: post4k},
 	{name: "return 200 with access log", path: "/logged", connections: 50},
@@ -45,6 +46,7 @@ http {
 	client_body_buffer_size 16k;
 	default_type text/plain;
 	lua_shared_dict bench 16m;
+	limit_req_zone $binary_remote_addr zone=limited:1m rate=1000000r/s;
 	init_by_lua_block {
 		local d = ngx.shared.bench
 		keys = {}
@@ -59,6 +61,10 @@ http {
 		listen 127.0.0.1:PORT backlog=4096;
 		root html;
 		location = /return { return 200 "Hello, world!\n"; }
+		location = /limited {
+			limit_req zone=limited burst=1000000 nodelay;
+			content_by_lua_block { ngx.say("Hello, world!") }
+		}
 		location = /hello { content_by_lua_block { ngx.say("Hello, world!") } }
 		location = /work {
 			content_by_lua_block {

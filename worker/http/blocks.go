@@ -11,7 +11,7 @@ import (
 // handlers and filters come. Modules of other packages go behind them.
 func Modules() []*conf.Module {
 	return []*conf.Module{HTTPModule, CoreModule, variablesModule, logModule, rewriteModule, fileModule, pagesModule, accessModule, authModule,
-		headersModule, mapModule, smallModule, echoModule, moreModule}
+		headersModule, mapModule, smallModule, limitReqModule, limitConnModule, echoModule, moreModule}
 }
 
 // setHTTP handles http { … }.

@@ -49,6 +49,7 @@ func serveWith(t testing.TB, events, http string, modules ...*conf.Module) *test
 	if err != nil {
 		t.Fatal(err)
 	}
+	makeZones(t, cycle)
 	log := logging.New()
 	for _, d := range cycle.CoreConf().ErrorLogs {
 		log.AddDirective(cycle.Files, d)

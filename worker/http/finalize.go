@@ -135,6 +135,7 @@ func (r *Request) free() {
 	}
 	c.action = "closing request"
 	s := r.Server
+	r.releaseLimits()
 	for i, b := range r.engine.old {
 		s.buffers.put(b)
 		r.engine.old[i] = nil

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"perilune/conf"
+	"perilune/ipc/shm"
 	"perilune/logging"
 	"perilune/worker/loop"
 )
@@ -56,6 +57,7 @@ func startServer(t *testing.T, dir, servers string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	makeZones(t, cycle)
 	s, err := NewServer(l, cycle, log)
 	if err != nil {
 		t.Fatal(err)
@@ -76,6 +78,19 @@ func startServer(t *testing.T, dir, servers string) []string {
 		cycle.Files.CloseAll()
 	})
 	return addrs
+}
+
+// makeZones makes the shared memory that a configuration asks for.
+func makeZones(t testing.TB, cycle *conf.Cycle) {
+	t.Helper()
+	for _, z := range cycle.Zones {
+		m, err := shm.Create(z.Name, z.Size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = m.Close() })
+		z.Memory = m
+	}
 }
 
 func listenSocket(t *testing.T) (fd int, port string) {

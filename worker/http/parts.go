@@ -10,6 +10,7 @@ type requestParts struct {
 	path      []byte // memory for the path of a file
 	values    []varValue
 	rewrite   rewriteState
+	limits    limitState
 }
 
 func (p *requestParts) reset() {
@@ -17,6 +18,7 @@ func (p *requestParts) reset() {
 	clear(p.values)
 	p.values = p.values[:0]
 	p.rewrite.left, p.rewrite.right = p.rewrite.left[:0], p.rewrite.right[:0]
+	p.limits.reset()
 	p.hasID = false
 	p.pipelined = false
 }

@@ -70,6 +70,8 @@ type Server struct {
 	requests uint64
 
 	tempNumber uint64 // of the last temporary file
+	msecBase   int64  // see SharedMsec
+	limitKeys  []byte // memory for the keys of limit_req
 
 	onDrained  func()
 	onDraining []func()
