@@ -268,7 +268,7 @@ func TestChaos(t *testing.T) {
 	c.reload(3)
 	c.reload(2)
 	c.until("the first processes are gone", func() bool { return len(c.processes()) == 3 })
-	before := fds(c.pid())
+	before, most := fds(c.pid()), max(goroutines(c.site), restingGoroutines)
 	unwatch := watchPid(t, c.site)
 	l := startLoad(t, [][2]string{{"tcp", c.addr}, {"tcp", second}, {"unix", c.path("sock")}})
 	upgrades, reloads, failed, kills := 0, 0, 0, 0
@@ -308,7 +308,24 @@ func TestChaos(t *testing.T) {
 	}()
 	// The connection of a status command may have been among those before.
 	c.until("the master has no more descriptors than it had", func() bool { return len(fds(c.pid())) <= len(before) })
+	c.until("the workers have no more goroutines than those of before", func() bool { return goroutines(c.site) <= most })
 	pid := c.pid()
 	c.mustRun("-s", "quit")
 	c.until("it has ended", func() bool { return !alive(pid) && len(c.processes()) == 0 })
+}
+
+// restingGoroutines is how many a worker that has had work keeps for its loop: they are parked in a pool for the next hand-over.
+const restingGoroutines = 80
+
+// goroutines is how many the worker that has most of them had at its last heartbeat.
+func goroutines(s *site) int {
+	r, err := report(s)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	most := 0
+	for _, w := range r.Workers {
+		most = max(most, int(w.Goroutines))
+	}
+	return most
 }

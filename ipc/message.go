@@ -77,6 +77,8 @@ type Stats struct {
 	Turns     uint64 // turns of the event loop
 	Handovers uint64 // times the baton changed hands
 	Parked    uint64 // goroutines that wait with a request
+
+	Goroutines uint64 // all of the process
 }
 
 // Message is one record on the socket.
@@ -88,8 +90,11 @@ type Message struct {
 	Slot  int      // Adopt, Release
 }
 
-func (s *Stats) fields() [8]*uint64 {
-	return [...]*uint64{&s.Accepted, &s.Requests, &s.Active, &s.Waiting, &s.LuaMemory, &s.Turns, &s.Handovers, &s.Parked}
+// leastStats is how many figures every version's heartbeat has.
+const leastStats = 8
+
+func (s *Stats) fields() [9]*uint64 {
+	return [...]*uint64{&s.Accepted, &s.Requests, &s.Active, &s.Waiting, &s.LuaMemory, &s.Turns, &s.Handovers, &s.Parked, &s.Goroutines}
 }
 
 // Append adds the encoded message to b. A text that would not fit is cut.
@@ -137,8 +142,14 @@ func Decode(b []byte) (Message, error) {
 	case Failed, Offered, Answer:
 		m.Text = d.str()
 	case Beat:
-		for _, f := range m.Stats.fields() {
-			*f = d.uvarint()
+		// A worker of another version, left over from before an upgrade, may count less, or more.
+		for i, f := range m.Stats.fields() {
+			if i < leastStats || len(d.b) > 0 {
+				*f = d.uvarint()
+			}
+		}
+		for len(d.b) > 0 && d.err == nil {
+			d.uvarint()
 		}
 	case Reopen, Offer:
 		n := d.uvarint()

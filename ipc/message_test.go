@@ -11,7 +11,7 @@ var samples = []Message{
 	{Type: Ready},
 	{Type: Failed, Text: "init_by_lua error: x"},
 	{Type: Beat},
-	{Type: Beat, Stats: Stats{Accepted: 1, Requests: 1 << 40, Active: 3, Waiting: 2, LuaMemory: 1 << 63, Turns: 7, Handovers: 8, Parked: 9}},
+	{Type: Beat, Stats: Stats{Accepted: 1, Requests: 1 << 40, Active: 3, Waiting: 2, LuaMemory: 1 << 63, Turns: 7, Handovers: 8, Parked: 9, Goroutines: 10}},
 	{Type: Draining},
 	{Type: Dumped},
 	{Type: Dump},

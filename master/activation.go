@@ -32,11 +32,18 @@ func (a *activated) stored() bool { return strings.HasPrefix(a.name, storedPrefi
 // activation is the listen sockets that the service manager has passed and that have not been taken yet.
 type activation struct {
 	list  []activated
+	zones []storedZone // shared memory, for takeZones
 	units map[int]bool // descriptors that belong to socket units
 	next  inherited    // another source, may be nil
 }
 
-// activate collects the sockets of LISTEN_FDS and removes the variables. What is no listen socket is logged and closed.
+// storedZone is a descriptor that comes from the store under the name of a zone.
+type storedZone struct {
+	fd   int
+	name string
+}
+
+// activate collects the sockets and zones of LISTEN_FDS and removes the variables. What is neither is logged and closed.
 func activate(log *logging.Log, next inherited) *activation {
 	names, n := listenFDs(log)
 	a := &activation{units: make(map[int]bool), next: next}
@@ -46,6 +53,10 @@ func activate(log *logging.Log, next inherited) *activation {
 			name = names[i]
 		}
 		unix.CloseOnExec(fd)
+		if strings.HasPrefix(name, zonePrefix) {
+			a.zones = append(a.zones, storedZone{fd, name})
+			continue
+		}
 		s, err := inspect(fd, name)
 		if err != nil {
 			log.LogErr(logging.Warn, 0, err, "descriptor "+itoa(fd)+" that the service manager passed as \""+name+"\" is ignored")

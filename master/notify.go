@@ -45,13 +45,14 @@ type systemd struct {
 	reloadFailed bool
 
 	serves *generation
-	stored map[string]int // how many descriptors the service manager holds, by name
+	stored map[string]int    // how many descriptors of sockets the service manager holds, by name
+	zones  map[string]uint64 // the inodes of the zones that it holds, 0 if unknown, by name
 }
 
 // newSystemd is for a master that succeeds another one or is the first. It reads the environment and takes out of it what is meant for this process alone. NOTIFY_SOCKET and WATCHDOG_USEC
 // stay, for the next master of an upgrade.
 func newSystemd(succeeds bool, log *logging.Log) *systemd {
-	s := &systemd{addr: os.Getenv(envNotify), limit: sendTimeout, log: log, waits: succeeds, stored: make(map[string]int)}
+	s := &systemd{addr: os.Getenv(envNotify), limit: sendTimeout, log: log, waits: succeeds, stored: make(map[string]int), zones: make(map[string]uint64)}
 	if s.addr != "" && s.addr[0] != '/' && s.addr[0] != '@' {
 		log.Logf(logging.Warn, 0, "%s \"%s\" is not supported, ignored", envNotify, s.addr)
 		s.addr = ""

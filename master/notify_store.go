@@ -20,12 +20,15 @@ const (
 	maxRights    = 253 // descriptors in one message: SCM_MAX_FD
 )
 
-// storedName is the name under which the sockets of an address are stored. systemd takes printable ASCII without colons.
-func storedName(network, addr string) string {
+// storedName is the name under which the sockets of an address are stored.
+func storedName(network, addr string) string { return fdName(storedPrefix, addr, network+addr) }
+
+// fdName makes a name of printable ASCII without colons. One that would be too long ends with a hash of whole instead.
+func fdName(prefix, text, whole string) string {
 	var b strings.Builder
-	b.WriteString(storedPrefix)
-	for i := range len(addr) {
-		if c := addr[i]; c <= ' ' || c >= 0x7f || c == ':' || c == '%' {
+	b.WriteString(prefix)
+	for i := range len(text) {
+		if c := text[i]; c <= ' ' || c >= 0x7f || c == ':' || c == '%' {
 			fmt.Fprintf(&b, "%%%02X", c)
 		} else {
 			b.WriteByte(c)
@@ -36,12 +39,12 @@ func storedName(network, addr string) string {
 		return name
 	}
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(network + addr))
+	_, _ = h.Write([]byte(whole))
 	end := fmt.Sprintf("#%016x", h.Sum64())
 	return name[:maxFDName-len(end)] + end
 }
 
-// keep makes the sockets of g those that the service manager keeps for the case that the master dies. They are stored as
+// keep makes the sockets and zones of g those that the service manager keeps for the case that the master dies. They are stored as
 // soon as they serve, so that no connection is lost from then on; what is gone from the configuration is given up.
 func (s *systemd) keep(g *generation) {
 	s.serves, s.log = g, g.log
@@ -64,6 +67,7 @@ func (s *systemd) keep(g *generation) {
 			s.forget(name)
 		}
 	}
+	s.keepZones(g.zones)
 	s.bequeath()
 }
 
@@ -86,7 +90,8 @@ func (s *systemd) forget(name string) {
 
 // bequeath leaves the names of what is stored to the next master of an upgrade: it must give up those that it does not use.
 func (s *systemd) bequeath() {
-	os.Setenv(envStored, strings.Join(slices.Sorted(maps.Keys(s.stored)), ":"))
+	names := slices.Concat(slices.Sorted(maps.Keys(s.stored)), slices.Sorted(maps.Keys(s.zones)))
+	os.Setenv(envStored, strings.Join(names, ":"))
 }
 
 // inherit reads what the master before this one has left.
@@ -97,8 +102,12 @@ func (s *systemd) inherit() {
 		return
 	}
 	for name := range strings.SplitSeq(v, ":") {
-		// How many there are is not known; what is stored twice systemd keeps once.
-		s.stored[name] = 0
+		// How many sockets there are, or which memory it is, is not known; what is stored twice systemd keeps once.
+		if strings.HasPrefix(name, zonePrefix) {
+			s.zones[name] = 0
+		} else {
+			s.stored[name] = 0
+		}
 	}
 }
 

@@ -114,11 +114,13 @@ func (s *system) serve(cycle *conf.Cycle) int {
 	manager := newSystemd(s.flip != nil, s.initLog)
 	sockets := activate(s.initLog, s.inherited)
 	s.notify, s.inherited = manager, sockets
+	s.storedZones = manager.takeZones(sockets.zones, s.initLog)
 	g, err := s.build(cycle, nil, s.initLog)
 	if err != nil {
 		s.refuse("its files or sockets could not be opened, see the error log")
 		return 1
 	}
+	s.storedZones.drop()
 	sockets.disown(g.sockets)
 	manager.refuse(sockets.rest())
 	status(g.log)

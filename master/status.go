@@ -33,6 +33,7 @@ type Report struct {
 	Generations []ReportGeneration `json:"generations"`
 	Workers     []ReportWorker     `json:"workers"`
 	Listeners   []ReportListener   `json:"listeners"`
+	Zones       []ReportZone       `json:"zones"`
 	Errors      []ReportError      `json:"last_errors"`
 }
 
@@ -62,6 +63,7 @@ type ReportWorker struct {
 	Connections ReportConnections `json:"connections"`
 	Requests    uint64            `json:"requests"`
 	LuaMemory   uint64            `json:"lua_memory"`
+	Goroutines  uint64            `json:"goroutines"`
 }
 
 // ReportListener is a listen address.
@@ -70,6 +72,18 @@ type ReportListener struct {
 	Sockets   int    `json:"sockets"`
 	Backlog   int    `json:"backlog"`
 	Reuseport bool   `json:"reuseport"`
+}
+
+// ReportZone is a shared-memory zone. Sizes are in bytes.
+type ReportZone struct {
+	Name      string `json:"name"`
+	Module    string `json:"module"`
+	Size      int64  `json:"size"`
+	Used      int64  `json:"used"`
+	Free      int64  `json:"free"`
+	Entries   int    `json:"entries"`
+	Contended uint64 `json:"contended"` // times a lock was waited for in the kernel
+	Mended    uint64 `json:"mended"`    // times what a dead worker left unfinished was mended
 }
 
 // ReportError is something that went wrong.
@@ -138,7 +152,7 @@ func (m *master) report() *Report {
 			r.ConfFile, r.PidFile = g.cycle.ConfFile, g.core.Pid.V
 		}
 		r.Generations = append(r.Generations, m.reportGeneration(g, "serving"))
-		r.Listeners = reportListeners(g.sockets)
+		r.Listeners, r.Zones = reportListeners(g.sockets), reportZones(g.zones)
 	}
 	if g := m.next; g != nil {
 		r.Generations = append(r.Generations, m.reportGeneration(g, "starting"))
@@ -193,7 +207,7 @@ func reportWorker(w *worker, now time.Time) ReportWorker {
 		PID: w.pid, Generation: w.gen.id, Slot: w.slot.n, State: stateNames[w.state],
 		Uptime: now.Sub(w.started).Seconds(), LastBeat: max(0, now.Sub(w.lastBeat).Seconds()),
 		Connections: ReportConnections{Accepted: w.stats.Accepted, Active: w.stats.Active, Waiting: w.stats.Waiting},
-		Requests:    w.stats.Requests, LuaMemory: w.stats.LuaMemory,
+		Requests:    w.stats.Requests, LuaMemory: w.stats.LuaMemory, Goroutines: w.stats.Goroutines,
 	}
 	if w.hung {
 		r.State = "hung"
@@ -205,6 +219,19 @@ func reportListeners(set *socketSet) []ReportListener {
 	var list []ReportListener
 	for _, k := range set.list {
 		list = append(list, ReportListener{Address: k.addr, Sockets: len(k.fds), Backlog: k.backlog, Reuseport: k.reuseport})
+	}
+	return list
+}
+
+func reportZones(set *zoneSet) []ReportZone {
+	if set == nil {
+		return nil
+	}
+	var list []ReportZone
+	for _, z := range set.list {
+		st := z.Stats()
+		list = append(list, ReportZone{Name: z.Name(), Module: z.use, Size: z.Size(), Used: st.UsedBytes, Free: st.FreeBytes,
+			Entries: st.Entries, Contended: st.Contended, Mended: st.Mended})
 	}
 	return list
 }

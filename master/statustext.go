@@ -29,6 +29,12 @@ func (r *Report) String() string {
 		l := &r.Listeners[i]
 		return fmt.Sprintf("%s\t%d\t%d", l.Address, l.Sockets, l.Backlog)
 	})
+	if len(r.Zones) > 0 {
+		table(&b, "\nZONE\tMODULE\tSIZE\tUSED\tENTRIES\tWAITS\tMENDED", len(r.Zones), func(i int) string {
+			z := &r.Zones[i]
+			return fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%d\t%d", z.Name, z.Module, size(uint64(z.Size)), size(uint64(z.Used)), z.Entries, z.Contended, z.Mended)
+		})
+	}
 	if len(r.Errors) > 0 {
 		b.WriteString("\nLAST ERRORS\n")
 	}

@@ -28,14 +28,16 @@ type system struct {
 	report     func() // tells the process that waits for the start
 	pid        string // the pid file that was written
 	inherited  inherited
-	notify     notifier
-	flip       *flip         // nil with master_process off
-	next       successor     // after an upgrade
-	upgrades   int           // before this process
-	status     *statusSocket // nil if there is none
-	post       func(event)   // to the master's goroutine
-	count      int           // generations made
-	serving    *generation
+	// storedZones is what a service manager has kept of a master that died.
+	storedZones *zoneSet
+	notify      notifier
+	flip        *flip         // nil with master_process off
+	next        successor     // after an upgrade
+	upgrades    int           // before this process
+	status      *statusSocket // nil if there is none
+	post        func(event)   // to the master's goroutine
+	count       int           // generations made
+	serving     *generation
 }
 
 func (s *system) env() env {
@@ -128,6 +130,8 @@ func (s *system) build(cycle *conf.Cycle, old *generation, log *logging.Log) (*g
 		before, zonesBefore = old.sockets, old.zones
 	case s.flip != nil && s.flip.before != nil:
 		before, zonesBefore = s.flip.before.sockets, s.flip.before.zones
+	default:
+		zonesBefore = s.storedZones
 	}
 	zones, err := openZones(cycle, zonesBefore, log)
 	if err != nil {

@@ -448,3 +448,62 @@ func TestSingle(t *testing.T) {
 		t.Errorf("it ended with %v", ws)
 	}
 }
+
+// TestZonesSurviveTheMaster: shared dictionaries wait in the store with the sockets.
+func TestZonesSurviveTheMaster(t *testing.T) {
+	s := newSite(t)
+	p := newPeer(t, s, s.path("notify"))
+	a := freeAddrs(t, 1)[0]
+	count := func(size string) string {
+		return "    lua_shared_dict hits " + size + `;
+    server {
+        listen ` + a + `;
+        location = /count { content_by_lua_block { ngx.print((ngx.shared.hits:incr("n", 1, 0))) } }
+    }
+`
+	}
+	want := func(n string) {
+		t.Helper()
+		if got, err := get(a, "/count"); got != n || err != nil {
+			t.Errorf("the count is %q, %v; want %s", got, err, n)
+		}
+	}
+	other := freeAddrs(t, 1)[0]
+	s.confWith("one", count("1m"), other)
+	p.up()
+	if names := p.names(); !slices.Contains(names, "zone=http_lua=hits") {
+		t.Fatalf("the store has %q", names)
+	}
+	want("1")
+	p.signal(syscall.SIGKILL)
+	p.ended()
+	p.up()
+	want("2")
+
+	// Another size is another memory: the store has that one.
+	s.confWith("two", count("2m"), other)
+	p.signal(syscall.SIGHUP)
+	p.await("active", "generation 2")
+	want("3")
+	p.signal(syscall.SIGKILL)
+	p.ended()
+	p.up()
+	want("4")
+
+	// The next master of an upgrade stores what it has.
+	before := p.main()
+	p.signal(syscall.SIGUSR2)
+	until(t, "another master is the main process", func() bool { return p.main() != before })
+	p.await("active", "generation 2")
+	want("5")
+	until(t, "the zone is stored again", func() bool { return slices.Contains(p.names(), "zone=http_lua=hits") })
+	p.signal(syscall.SIGKILL)
+	p.ended()
+	p.up()
+	want("6")
+
+	s.conf("three", other)
+	p.signal(syscall.SIGHUP)
+	p.await("active", "generation 2")
+	until(t, "the zone is given up", func() bool { return len(p.names()) == 1 })
+}

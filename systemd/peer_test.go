@@ -44,9 +44,9 @@ type peer struct {
 
 // kept is a descriptor in the store, or one of a socket unit.
 type kept struct {
-	name   string
-	fd     int
-	cookie uint64
+	name  string
+	fd    int
+	inode uint64 // of the socket or memory file
 }
 
 // newPeer listens on an address: a path below the site, or an abstract name.
@@ -162,13 +162,16 @@ func (p *peer) take(text string, pid int, fds []int) {
 	}
 	if v["FDSTORE"] == "1" {
 		for _, fd := range fds {
-			cookie, _ := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
-			if slices.ContainsFunc(p.store, func(k kept) bool { return k.cookie == cookie }) {
+			var st unix.Stat_t
+			if err := unix.Fstat(fd, &st); err != nil {
+				p.t.Error(err)
+			}
+			if slices.ContainsFunc(p.store, func(k kept) bool { return k.inode == st.Ino }) {
 				unix.Close(fd)
 				continue
 			}
 			// systemd puts each before the others.
-			p.store = append([]kept{{v["FDNAME"], fd, cookie}}, p.store...)
+			p.store = append([]kept{{v["FDNAME"], fd, st.Ino}}, p.store...)
 		}
 		fds = nil
 	}

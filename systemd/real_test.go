@@ -202,8 +202,7 @@ func TestSystemd(t *testing.T) {
 		"etc/perilune/nginx.conf":            "include /run/site/conf/nginx.conf;\n",
 		"etc/perilune/a.conf":                "include /run/site/conf/a.conf;\n",
 		"units/perilune.service.d/test.conf": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nWatchdogSec=2\n",
-		// What is left of the workers lives on when the master dies: their requests end by themselves.
-		"units/perilune@.service.d/test.conf": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nKillMode=process\n",
+		"units/perilune@.service.d/test.conf": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nTimeoutStopSec=2\n",
 		"units/perilune.socket.d/test.conf":   "[Socket]\nListenStream=\nListenStream=" + addrs[2] + "\n",
 	})
 	clients := []string{addrs[0], addrs[1], h.unix(sock)}
@@ -286,6 +285,7 @@ func TestSystemd(t *testing.T) {
 		for i := range 2 {
 			l.more(t, 20)
 			pid := h.mainPID()
+			end := slow(t, addrs[0])
 			h.must("systemctl", "kill", "-s", "KILL", "--kill-whom=main", unit)
 			h.await(unit, "NRestarts", strconv.Itoa(i+1))
 			h.await(unit, "StatusText", "generation 1, 2 workers")
@@ -295,8 +295,11 @@ func TestSystemd(t *testing.T) {
 			}
 			h.want(unit, "NFileDescriptorStore", "4")
 			l.more(t, 20)
+			if text, err := end(); text != "end" {
+				t.Errorf("the request of a worker that lost its master: %q, %v", text, err)
+			}
 		}
-		l.end(t, 2*len(clients))
+		l.end(t, 0)
 	})
 	step("restart", func() {
 		l := startLoad(clients...)
@@ -313,7 +316,7 @@ func TestSystemd(t *testing.T) {
 		h.await(unit, "StatusText", "generation 1, 2 workers")
 		h.must("journalctl", "-q", "--grep", "SIGABRT: abort", "-n", "1")
 		l.more(t, 20)
-		l.end(t, 2*len(clients))
+		l.end(t, 0)
 	})
 	step("stop", func() {
 		end := slow(t, addrs[0])
@@ -352,7 +355,25 @@ func TestSystemd(t *testing.T) {
 			t.Errorf("the request of a worker that lost its master: %q, %v", text, err)
 		}
 		h.await("perilune@a.service", "ActiveState", "active")
-		h.must("systemctl", "stop", "perilune@a.service")
+		// Nothing is left when the service is stopped, not even a worker that does not want to go, of a dead master or a living one.
+		left := func() string { return h.must("cat", "/sys/fs/cgroup/system.slice/system-perilune.slice/cgroup.procs") }
+		for _, dead := range []bool{true, false} {
+			h.must("systemctl", "start", "perilune@a.service")
+			end := slow(t, addrs[3])
+			worker := h.must("sh", "-c", "pgrep -P $(systemctl show --value -p MainPID perilune@a.service) | tr '\n' ' '")
+			h.must("sh", "-c", "kill -STOP "+worker)
+			if dead {
+				h.must("systemctl", "kill", "-s", "KILL", "--kill-whom=main", "perilune@a.service")
+				h.await("perilune@a.service", "NRestarts", "2")
+				h.await("perilune@a.service", "ActiveState", "active")
+			}
+			_, _ = h.run("systemctl", "stop", "perilune@a.service")
+			_, _ = end()
+			h.must("sh", "-c", "! kill -0 "+worker+"2>/dev/null")
+			if pids := left(); pids != "" {
+				t.Errorf("left over: %s", pids)
+			}
+		}
 	})
 	// Neither has it refused a message, nor has it touched the machine.
 	log := h.must("journalctl", "--no-pager", "-o", "short-monotonic", "_PID=1")

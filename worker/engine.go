@@ -9,6 +9,7 @@ package worker
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -156,6 +157,7 @@ func (e *engine) stats() ipc.Stats {
 	st := ipc.Stats{
 		Accepted: s.Accepted, Requests: s.Requests, Active: uint64(s.Active), Waiting: uint64(s.Waiting),
 		Turns: l.Turns, Handovers: l.Handovers, Parked: uint64(l.Parked),
+		Goroutines: uint64(runtime.NumGoroutine()),
 	}
 	if e.hooks.Memory != nil {
 		st.LuaMemory = e.hooks.Memory(e.srv)
