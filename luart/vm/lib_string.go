@@ -102,7 +102,7 @@ func strSub(t *Thread) int {
 	if to-from == len(s) {
 		t.Push(v)
 	} else {
-		t.Push(substring(s, from, to))
+		t.Push(t.m.substring(s, from, to))
 	}
 	return 1
 }

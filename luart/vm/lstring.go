@@ -19,10 +19,15 @@ var hashSeed = maphash.MakeSeed()
 
 func (s *lstring) hashed() uint32 {
 	if s.hash == 0 {
-		h := maphash.String(hashSeed, s.s)
-		s.hash = uint32(h) ^ uint32(h>>32) | 1<<31
+		s.hash = hashString(s.s)
 	}
 	return s.hash
+}
+
+// hashString is never 0.
+func hashString(s string) uint32 {
+	h := maphash.String(hashSeed, s)
+	return uint32(h) ^ uint32(h>>32) | 1<<31
 }
 
 func (s *lstring) equal(o *lstring) bool {
@@ -141,6 +146,35 @@ func (m *VM) intern(s string) *lstring {
 	o.hashed()
 	m.interned[s] = o
 	return o
+}
+
+// recentStrings are short parts of strings that were made not long ago, each in
+// the place of its hash. A part that is made again and again, such as a word of
+// a text that serves as a key, is the same object each time: no allocation, its
+// hash is known, and a table finds it by its address.
+type recentStrings [4096]*lstring
+
+// maxRecent is the longest string that is looked for among the recent ones.
+const maxRecent = 24
+
+// copyPart returns a copy of s, which is not empty.
+func (m *VM) copyPart(s string) Value {
+	if len(s) > maxRecent {
+		return copyString(s)
+	}
+	if m.recent == nil {
+		m.recent = new(recentStrings)
+	}
+	h := hashString(s)
+	place := &m.recent[h%uint32(len(m.recent))]
+	if o := *place; o != nil && o.hash == h && o.s == s {
+		return o.value()
+	}
+	o, b := newStringBuf(len(s))
+	copy(b, s)
+	o.hash = h
+	*place = o
+	return o.value()
 }
 
 // keyString returns a copy of s for use as a key: names of metamethods are

@@ -12,6 +12,7 @@ type VM struct {
 	registry *Table
 	main     *Thread
 	interned map[string]*lstring
+	recent   *recentStrings
 	typeMeta [TypeCData + 1]*Table
 
 	// budget falls by one at each call and back-edge.
