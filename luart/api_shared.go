@@ -165,7 +165,7 @@ func pushShared(t *vm.Thread, v *shm.Value, buf []byte) {
 		if len(v.Str) > cap(buf) {
 			t.PushString(unsafe.String(&v.Str[0], len(v.Str)))
 		} else {
-			t.PushBytes(v.Str)
+			t.PushRecent(v.Str)
 		}
 	case shm.Number:
 		t.PushNumber(v.Num)

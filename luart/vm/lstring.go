@@ -148,25 +148,40 @@ func (m *VM) intern(s string) *lstring {
 	return o
 }
 
-// recentStrings are short parts of strings that were made not long ago, each in
-// the place of its hash. A part that is made again and again, such as a word of
-// a text that serves as a key, is the same object each time: no allocation, its
-// hash is known, and a table finds it by its address.
-type recentStrings [4096]*lstring
+// recentStrings are strings that were made not long ago, each in the place of
+// its hash. One that is made again and again, such as a word of a text that
+// serves as a key, is the same object each time: no allocation, its hash is
+// known, and a table finds it by its address.
+type recentStrings struct {
+	short [4096]*lstring
+	long  [1024]*lstring
+}
 
-// maxRecent is the longest string that is looked for among the recent ones.
-const maxRecent = 24
+// The longest strings that are looked for among the recent ones. Longer parts of
+// strings than maxRecentPart seldom come again.
+const (
+	maxRecentPart = 24
+	maxRecent     = 2048
+)
 
-// copyPart returns a copy of s, which is not empty.
+// copyPart returns a copy of s, a part of a longer string.
 func (m *VM) copyPart(s string) Value {
-	if len(s) > maxRecent {
+	if len(s) > maxRecentPart {
 		return copyString(s)
 	}
+	return m.recentCopy(s)
+}
+
+// recentCopy returns a copy of s, which is not empty, or the recent string that is equal.
+func (m *VM) recentCopy(s string) Value {
 	if m.recent == nil {
 		m.recent = new(recentStrings)
 	}
 	h := hashString(s)
-	place := &m.recent[h%uint32(len(m.recent))]
+	place := &m.recent.short[h%uint32(len(m.recent.short))]
+	if len(s) > maxRecentPart {
+		place = &m.recent.long[h%uint32(len(m.recent.long))]
+	}
 	if o := *place; o != nil && o.hash == h && o.s == s {
 		return o.value()
 	}
@@ -175,6 +190,16 @@ func (m *VM) copyPart(s string) Value {
 	o.hash = h
 	*place = o
 	return o.value()
+}
+
+// PushRecent is PushBytes for strings that are likely to be pushed again soon,
+// such as the values of a store.
+func (t *Thread) PushRecent(b []byte) {
+	if len(b) == 0 || len(b) > maxRecent {
+		t.PushBytes(b)
+		return
+	}
+	t.Push(t.m.recentCopy(unsafe.String(unsafe.SliceData(b), len(b))))
 }
 
 // keyString returns a copy of s for use as a key: names of metamethods are
