@@ -115,6 +115,7 @@ func Load(o Options) (*Cycle, error) {
 	if err := cf.parseFile(cycle.ConfFile); err != nil {
 		return nil, err
 	}
+	cycle.Zones = append(cycle.Zones, &Zone{Name: LogZone, Size: logZoneSize, For: CoreModule})
 	if o.Parsed != nil {
 		o.Parsed(cycle)
 	}

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"perilune/ipc/shm"
 )
 
 // openFlags are nginx's for a log: the kernel puts every write at the end,
@@ -14,22 +16,40 @@ const (
 	openMode  = 0o644
 )
 
+// Kinds of files.
+const (
+	stream  = iota // anything that takes bytes in their order: a terminal, a socket
+	regular        // one write is one piece, unless there is no room
+	pipe           // one that does not block; up to PIPE_BUF bytes are one piece
+)
+
 // File is a log file. Its descriptor's number never changes once it is open:
-// a reopen puts the new file under the same number in one step, so that
-// writers need no lock and each line goes either to the old file or to the
-// new one. All methods may be called from any goroutine.
+// a reopen puts the new file under the same number in one step, so that each
+// line goes either to the old file or to the new one. All methods may be
+// called from any goroutine.
 type File struct {
 	path    string
 	stderr  bool
 	journal bool         // standard error that goes to the journal
+	own     bool         // opened by this process after its start
+	sync    bool         // see SetSync
 	fd      atomic.Int32 // -1 until open
+	kind    atomic.Int32 // of regular, pipe, stream
 
-	// torn is set when the start of a line is in the file and its rest could
-	// not be written; the next line begins on a line of its own.
-	torn atomic.Bool
+	// latch is held for each write, with all processes that write to the
+	// path. checked is one more than its Breaks when the end of the file was
+	// last known to be the end of a line; 0 if that was never looked at.
+	latch   atomic.Pointer[shm.Latch]
+	shared  bool // the latch is
+	checked atomic.Uint32
+	stuck   atomic.Uint64 // holder of the latch that was waited for in vain
 
-	lines, bytes, lost, lostBytes, short, reopens atomic.Uint64
-	lastErr                                       atomic.Int32
+	buffer *Buffer // of an access log
+	queue  handoff
+	report reporter
+
+	lines, bytes, lost, lostBytes, short, queued, ended, reopens atomic.Uint64
+	lastErr                                                      atomic.Int32
 }
 
 // Counters tell what a File has done since it was made.
@@ -37,14 +57,17 @@ type Counters struct {
 	Lines     uint64     // written whole
 	Bytes     uint64     // of these lines
 	Lost      uint64     // not written, or not to their end
-	LostBytes uint64     // of these, not written
+	LostBytes uint64     // of these lines
 	Short     uint64     // writes that the kernel cut short
+	Queued    uint64     // lines left to the goroutine for slow files
+	Ended     uint64     // half lines, of any process, that were ended
 	Reopens   uint64     // times the file was opened anew or replaced
 	LastError unix.Errno // of the last lost line, 0 if none was lost
 }
 
 func newFile(path string) *File {
 	f := &File{path: path}
+	f.latch.Store(shm.NewLatch())
 	f.fd.Store(-1)
 	return f
 }
@@ -53,9 +76,39 @@ func newFile(path string) *File {
 // and that the File owns from now on.
 func NewFile(path string, fd int) *File {
 	f := newFile(path)
-	f.fd.Store(int32(fd))
+	f.setFD(fd)
 	return f
 }
+
+// setFD takes a descriptor into use.
+func (f *File) setFD(fd int) {
+	f.look(fd)
+	f.fd.Store(int32(fd))
+}
+
+// look finds out what kind of file a descriptor is of.
+func (f *File) look(fd int) {
+	kind := int32(stream)
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) == nil {
+		switch st.Mode & unix.S_IFMT {
+		case unix.S_IFREG:
+			kind = regular
+		case unix.S_IFIFO:
+			// One that was inherited is shared with others who may rely on
+			// its blocking.
+			if fl, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err == nil && fl&unix.O_NONBLOCK != 0 {
+				kind = pipe
+			}
+		}
+	}
+	f.kind.Store(kind)
+	f.checked.Store(0)
+}
+
+// SetSync makes Write return only when the line is in the file or lost, however
+// long that takes. It is called before the first line.
+func (f *File) SetSync() { f.sync = true }
 
 // OpenFile opens the log file of that path, creating it if need be.
 func OpenFile(path string) (*File, error) {
@@ -76,17 +129,33 @@ func (f *File) FD() int { return int(f.fd.Load()) }
 // which is neither opened nor reopened nor closed.
 func (f *File) IsStderr() bool { return f.stderr }
 
+// openPath opens a log. A FIFO is opened without waiting for a reader, and a
+// pipe stays non-blocking: a reader that stands still must not hold up a
+// worker.
 func openPath(path string) (int, error) {
+	flags := openFlags | unix.O_NONBLOCK
 	for {
-		fd, err := unix.Open(path, openFlags, openMode)
-		if err == unix.EINTR {
+		fd, err := unix.Open(path, flags, openMode)
+		switch {
+		case err == unix.EINTR:
 			continue
-		}
-		if err != nil {
+		case err == unix.ENXIO && flags&unix.O_ACCMODE == unix.O_WRONLY && isFIFO(path):
+			flags = flags&^unix.O_ACCMODE | unix.O_RDWR
+			continue
+		case err != nil:
 			return -1, fmt.Errorf("open() \"%s\" failed %w", path, &sysError{err})
+		}
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFIFO {
+			_ = unix.SetNonblock(fd, false)
 		}
 		return fd, nil
 	}
+}
+
+func isFIFO(path string) bool {
+	var st unix.Stat_t
+	return unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO
 }
 
 // sysError prints a system error as nginx does and unwraps to it.
@@ -103,7 +172,7 @@ func (f *File) open() error {
 	if err != nil {
 		return err
 	}
-	f.fd.Store(int32(fd))
+	f.setFD(fd)
 	return nil
 }
 
@@ -113,10 +182,11 @@ func (f *File) Attach(fd int) error {
 	if f.stderr {
 		return nil
 	}
-	if !f.fd.CompareAndSwap(-1, int32(fd)) {
+	if f.FD() >= 0 {
 		return fmt.Errorf("log file \"%s\" is already open", f.path)
 	}
 	unix.CloseOnExec(fd)
+	f.setFD(fd)
 	return nil
 }
 
@@ -147,6 +217,11 @@ func (f *File) Replace(fd int) error {
 	if old == fd {
 		return nil
 	}
+	// No line of this process is under way meanwhile, so that none is cut at
+	// the seam.
+	if l := f.latch.Load(); f.take(l, patience) {
+		defer l.Release()
+	}
 	for {
 		// EBUSY: another thread is between open and the installation of a
 		// descriptor of this number; dup2(2) says to try again.
@@ -160,97 +235,24 @@ func (f *File) Replace(fd int) error {
 		}
 		break
 	}
-	f.torn.Store(false)
+	f.look(old)
 	f.reopens.Add(1)
 	return unix.Close(fd)
 }
 
-// Close closes the descriptor. Lines written later are lost, and counted.
+// Close closes the descriptor, after a while for lines that wait for a slow
+// file. Lines written later are lost, and counted.
 func (f *File) Close() error {
+	f.Drain(drainTime)
 	if f.stderr {
 		return nil
 	}
 	fd := f.fd.Swap(-1)
+	f.latch.Store(shm.NewLatch()) // the memory of the other may go
 	if fd < 0 {
 		return nil
 	}
 	return unix.Close(int(fd))
-}
-
-// Write appends one line, which must end with its newline, with one write(2).
-// It is called again only for what the kernel left over of a line, and when a
-// signal came before anything was written. A line that cannot be written to
-// its end is counted as lost and the error returned.
-func (f *File) Write(line []byte) (int, error) {
-	if len(line) == 0 {
-		return 0, nil
-	}
-	fd := f.FD()
-	if fd < 0 {
-		f.lose(len(line), unix.EBADF)
-		return 0, unix.EBADF
-	}
-	if f.torn.Load() {
-		return f.writeAfterTear(fd, line)
-	}
-	n, err := f.writeAll(fd, line)
-	if err != nil {
-		if n > 0 {
-			f.torn.Store(true)
-		}
-		f.lose(len(line)-n, err)
-		return n, err
-	}
-	f.lines.Add(1)
-	f.bytes.Add(uint64(n))
-	return n, nil
-}
-
-// writeAll writes all of p, in one call unless the kernel stops midway.
-func (f *File) writeAll(fd int, p []byte) (int, error) {
-	done := 0
-	for {
-		n, err := unix.Write(fd, p[done:])
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return done, err
-		}
-		done += n
-		if done == len(p) {
-			return done, nil
-		}
-		f.short.Add(1)
-		if n == 0 {
-			return done, unix.EIO
-		}
-	}
-}
-
-// writeAfterTear ends the half line that a full disk has left before it
-// writes the line, in one write so that nothing comes between.
-func (f *File) writeAfterTear(fd int, line []byte) (int, error) {
-	n, err := f.writeAll(fd, append([]byte{'\n'}, line...))
-	if n > 0 {
-		n--
-	}
-	if err != nil {
-		f.lose(len(line)-n, err)
-		return n, err
-	}
-	f.torn.Store(false)
-	f.lines.Add(1)
-	f.bytes.Add(uint64(n))
-	return n, nil
-}
-
-func (f *File) lose(bytes int, err error) {
-	f.lost.Add(1)
-	f.lostBytes.Add(uint64(bytes))
-	if errno, ok := err.(unix.Errno); ok {
-		f.lastErr.Store(int32(errno))
-	}
 }
 
 // Counters returns the counters of the file.
@@ -261,6 +263,8 @@ func (f *File) Counters() Counters {
 		Lost:      f.lost.Load(),
 		LostBytes: f.lostBytes.Load(),
 		Short:     f.short.Load(),
+		Queued:    f.queued.Load(),
+		Ended:     f.ended.Load(),
 		Reopens:   f.reopens.Load(),
 		LastError: unix.Errno(f.lastErr.Load()),
 	}

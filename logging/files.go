@@ -4,8 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"perilune/ipc/shm"
 )
 
 // Files is the registry of the log files that a configuration names. A path
@@ -15,6 +19,11 @@ type Files struct {
 	byPath map[string]*File
 	all    []*File
 	stderr *File
+
+	latches *shm.Zone
+	log     *Log // of the process, for complaints about files
+	buffers []*Buffer
+	reopens atomic.Uint64
 }
 
 // Open returns the File of that path, which must be absolute. It is opened by
@@ -29,9 +38,111 @@ func (fs *Files) Open(path string) *File {
 		fs.byPath = make(map[string]*File)
 	}
 	f := newFile(path)
+	fs.join(f)
 	fs.byPath[path] = f
 	fs.all = append(fs.all, f)
 	return f
+}
+
+// Use returns the File of that path for a logger that is made while the process
+// runs (by Lua code, say), and opens it if no directive has. It is the one File
+// of the process for that path: lines of all that use it are whole, it is opened
+// anew at USR1 by this process itself, and is closed when the process ends. Its
+// Write is one write(2) a line, which must end with its newline; Counters tell
+// what was lost. The path must be absolute. File.SetSync is not for a File that
+// is shared.
+func (fs *Files) Use(path string) (*File, error) {
+	f := fs.Open(path)
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f.FD() >= 0 {
+		return f, nil
+	}
+	if err := f.open(); err != nil {
+		return nil, err
+	}
+	f.own = true
+	return f, nil
+}
+
+// Transient opens a file that is not one of the registry: a log whose path
+// depends on the request. Lines of others in the same file are not harmed.
+func (fs *Files) Transient(path string) (*File, error) {
+	f := newFile(path)
+	fs.mu.Lock()
+	fs.join(f)
+	fs.mu.Unlock()
+	f.sync = true
+	if err := f.open(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Reopens counts the times that USR1 has been obeyed.
+func (fs *Files) Reopens() uint64 { return fs.reopens.Load() }
+
+// Share lets the files use the latches of a zone that all processes have which
+// may write to them. It is called before anything is written.
+func (fs *Files) Share(z *shm.Zone) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.latches = z
+	for _, f := range fs.all {
+		fs.join(f)
+	}
+}
+
+// ReportTo makes log the one that says when lines are lost.
+func (fs *Files) ReportTo(log *Log) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.log = log
+	for _, f := range fs.all {
+		f.report.log.Store(log)
+	}
+}
+
+// join gives a file what all files of the registry have.
+func (fs *Files) join(f *File) {
+	if fs.latches != nil {
+		f.latch.Store(fs.latches.Latch(f.path))
+		f.shared = true
+	}
+	f.report.log.Store(fs.log)
+}
+
+// ReopenOwn opens the files anew that Use has opened: the master knows nothing
+// of them.
+func (fs *Files) ReopenOwn() error {
+	fs.reopens.Add(1)
+	var errs []error
+	for _, f := range fs.All() {
+		if f.own {
+			errs = append(errs, f.Reopen())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Flush writes what the buffers of access logs hold.
+func (fs *Files) Flush() {
+	fs.mu.Lock()
+	buffers := fs.buffers
+	fs.mu.Unlock()
+	for _, b := range buffers {
+		b.Flush()
+	}
+}
+
+// Drain flushes, and waits, d at most, until slow files have taken what waits
+// for them: what a process does before it ends.
+func (fs *Files) Drain(d time.Duration) {
+	fs.Flush()
+	end := time.Now().Add(d)
+	for _, f := range fs.All() {
+		f.Drain(time.Until(end))
+	}
 }
 
 // Stderr returns the File that is the standard error of the process.
@@ -86,11 +197,13 @@ func (fs *Files) OpenAll() error {
 	return nil
 }
 
-// ReopenAll opens every file anew, as USR1 asks. With uid ≥ 0 a new file is
+// ReopenAll opens every file anew, as USR1 asks, after buffers are flushed. With uid ≥ 0 a new file is
 // given to that user and made readable and writable for him, so that workers
 // of another user can reopen it. A file that fails keeps its old descriptor,
 // and the others are still reopened; the errors are nginx's messages, joined.
 func (fs *Files) ReopenAll(uid int) error {
+	fs.Flush()
+	fs.reopens.Add(1)
 	var errs []error
 	for _, f := range fs.All() {
 		if f.FD() < 0 {
@@ -136,8 +249,9 @@ func give(fd int, path string, uid int) error {
 	return nil
 }
 
-// CloseAll closes every file.
+// CloseAll flushes the buffers and closes every file.
 func (fs *Files) CloseAll() {
+	fs.Flush()
 	for _, f := range fs.All() {
 		f.Close()
 	}
@@ -153,6 +267,8 @@ func (fs *Files) Counters() Counters {
 		sum.Lost += c.Lost
 		sum.LostBytes += c.LostBytes
 		sum.Short += c.Short
+		sum.Queued += c.Queued
+		sum.Ended += c.Ended
 		sum.Reopens += c.Reopens
 		if c.LastError != 0 {
 			sum.LastError = c.LastError

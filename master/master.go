@@ -305,7 +305,8 @@ func (m *master) reopenLogs() {
 // sendFiles hands log files to a worker, as many in one message as fit. A worker that does not read gets the signal instead
 // and opens the files itself.
 func (m *master) sendFiles(w *worker, paths []string, fds []int) {
-	for len(paths) > 0 {
+	// A worker without such files still has those that it has opened itself.
+	for first := true; first || len(paths) > 0; first = false {
 		n, size := 0, 0
 		for n < len(paths) && n < ipc.MaxFiles && (n == 0 || size+len(paths[n]) < ipc.MaxMessage/2) {
 			size += len(paths[n])

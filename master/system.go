@@ -119,6 +119,7 @@ func (s *system) build(cycle *conf.Cycle, old *generation, log *logging.Log) (*g
 		return nil, err
 	}
 	cycleLog := ipc.CycleLog(cycle, s.initLog, s.opts.ErrorLog)
+	cycle.Files.ReportTo(cycleLog)
 	if err := cycle.Files.OpenAll(); err != nil {
 		log.Log(logging.Emerg, 0, err.Error())
 		return nil, err

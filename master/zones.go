@@ -50,6 +50,9 @@ func openZones(cycle *conf.Cycle, old *zoneSet, log *logging.Log) (*zoneSet, err
 		}
 		z.refs++
 		set.list = append(set.list, z)
+		if z.Name() == conf.LogZone {
+			cycle.Files.Share(z.Zone)
+		}
 	}
 	return set, nil
 }

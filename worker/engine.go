@@ -128,6 +128,7 @@ func (e *engine) quit() {
 		return
 	}
 	e.info.exiting = true
+	e.cycle.Files.Flush()
 	e.srv.StopAccepting()
 	if t := e.cycle.CoreConf().ShutdownTimeout.V; t > 0 {
 		e.loop.SetTimer(&e.expired, t)
@@ -150,6 +151,7 @@ func (e *engine) leave() {
 	if e.hooks.Exit != nil {
 		e.hooks.Exit(e.srv)
 	}
+	e.cycle.Files.Drain(drainTime)
 }
 
 func (e *engine) stats() ipc.Stats {
@@ -209,3 +211,6 @@ func limits(c *conf.CoreConf, log *logging.Log) {
 }
 
 const beatInterval = time.Second
+
+// drainTime is how long a process that ends waits for log files that are slow.
+const drainTime = 2 * time.Second

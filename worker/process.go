@@ -64,6 +64,7 @@ func Main(fd int, modules []*conf.Module, hooks *Hooks) int {
 	}
 	p.leave()
 	p.log.Log(logging.Notice, 0, "exit")
+	p.cycle.Files.Drain(drainTime)
 	return 0
 }
 
@@ -97,6 +98,7 @@ func (p *process) prepare(modules []*conf.Module, hooks *Hooks) error {
 			return err
 		}
 	}
+	cycle.Files.ReportTo(log)
 	limits(cycle.CoreConf(), log)
 	setOOMScore(cycle.CoreConf(), log)
 	own, err := attach(cycle, m.Sockets)
@@ -262,6 +264,7 @@ func (p *process) stopSoon() {
 // replaceFiles makes the log files those that the master has opened anew. Writers need not be stopped for it.
 func (p *process) replaceFiles(paths []string, fds []int) {
 	p.log.Log(logging.Notice, 0, "reopening logs")
+	p.cycle.Files.Flush()
 	files := make(map[string]*logging.File)
 	for _, f := range p.cycle.Files.All() {
 		files[f.Path()] = f
@@ -275,6 +278,9 @@ func (p *process) replaceFiles(paths []string, fds []int) {
 		if err := f.Replace(fds[i]); err != nil {
 			p.log.Log(logging.Emerg, 0, err.Error())
 		}
+	}
+	if err := p.cycle.Files.ReopenOwn(); err != nil {
+		p.log.Log(logging.Emerg, 0, err.Error())
 	}
 	p.redirect()
 }

@@ -24,6 +24,9 @@ func attachZones(cycle *conf.Cycle, fds map[string]int) error {
 			return fmt.Errorf("shared memory zone \"%s\" is zone \"%s\" of %d bytes instead of %d", z.Name, m.Name(), m.Size(), z.Size)
 		}
 		z.Memory = m
+		if z.Name == conf.LogZone {
+			cycle.Files.Share(m)
+		}
 	}
 	return nil
 }

@@ -115,40 +115,64 @@ func (s *stripe) tryAcquire() bool {
 }
 
 func (s *stripe) acquireSlow() {
-	for range spins {
-		if atomic.LoadUint64(s.lock) == 0 && atomic.CompareAndSwapUint64(s.lock, 0, s.z.me) {
-			return
-		}
+	if spin(s.lock, s.z.me) {
+		return
 	}
 	atomic.AddUint64(s.z.word64(s.z.lay.stripeOff+s.id*sLen+sContended), 1)
+	if _, dead := takeSlow(s.lock, s.z.me, 0); dead {
+		s.mend()
+	}
+}
+
+func (s *stripe) release() { releaseWord(s.lock) }
+
+// spin tries to take a lock that is about to be free.
+func spin(lock *uint64, me uint64) bool {
+	for range spins {
+		if atomic.LoadUint64(lock) == 0 && atomic.CompareAndSwapUint64(lock, 0, me) {
+			return true
+		}
+	}
+	return false
+}
+
+// takeSlow takes a lock, waiting in the kernel; not ok when the limit has passed, if there is one. dead says that it was held by
+// a process that is gone.
+func takeSlow(lock *uint64, me uint64, limit time.Duration) (ok, dead bool) {
 	// Who has waited takes the lock with the waiting bit: it cannot know whether others still wait.
 	wait := firstWait
+	var until time.Time
+	if limit > 0 {
+		until = time.Now().Add(limit)
+	}
 	for {
-		w := atomic.LoadUint64(s.lock)
+		w := atomic.LoadUint64(lock)
 		if w == 0 {
-			if atomic.CompareAndSwapUint64(s.lock, 0, s.z.me|waiting) {
-				return
+			if atomic.CompareAndSwapUint64(lock, 0, me|waiting) {
+				return true, false
 			}
 			continue
 		}
-		if w&waiting == 0 && !atomic.CompareAndSwapUint64(s.lock, w, w|waiting) {
+		if w&waiting == 0 && !atomic.CompareAndSwapUint64(lock, w, w|waiting) {
 			continue
 		}
 		w |= waiting
-		if futexWait(s.lock, uint32(w), wait) != unix.ETIMEDOUT {
-			continue
+		e := futexWait(lock, uint32(w), wait)
+		if e == unix.ETIMEDOUT {
+			wait = nextWait
+			if !alive(w) && atomic.CompareAndSwapUint64(lock, w, me|waiting) {
+				return true, true
+			}
 		}
-		wait = nextWait
-		if !alive(w) && atomic.CompareAndSwapUint64(s.lock, w, s.z.me|waiting) {
-			s.mend()
-			return
+		if limit > 0 && time.Now().After(until) {
+			return false, false
 		}
 	}
 }
 
-func (s *stripe) release() {
-	if atomic.SwapUint64(s.lock, 0)&waiting != 0 {
-		futexWake(s.lock)
+func releaseWord(lock *uint64) {
+	if atomic.SwapUint64(lock, 0)&waiting != 0 {
+		futexWake(lock)
 	}
 }
 
