@@ -2,10 +2,15 @@
 // many processes share, the error log in nginx's text format or as JSON, and
 // the texts of system errors.
 //
-// A line is one write(2) on a descriptor opened with O_APPEND, so
-// lines of any number of processes never interleave; the latch of the file (shared memory, about ten nanoseconds) is held for it, so that who comes after a writer that was killed or found the disk full ends its half line first. The package never
-// buffers a line, never renames or removes a file, and knows nothing of
-// requests: who logs appends what it has to say about the client to a Line.
+// A line is one write(2) on a descriptor opened with O_APPEND, so lines of any
+// number of processes never interleave. Around it the latch of the file is
+// held, a lock in shared memory that costs about ten nanoseconds: who writes
+// after a process that was killed in a write, or that found the disk full, ends
+// its half line first. A file that is slow is left to a goroutine, so that it
+// holds nothing up. Files.Use is for loggers that are made while the process runs.
+//
+// The package never renames or removes a file, and knows nothing of requests:
+// who logs appends what it has to say about the client to a Line.
 package logging
 
 import "fmt"

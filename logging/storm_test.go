@@ -84,7 +84,7 @@ func crc64(s string) uint64 { return uint64(crc32.ChecksumIEEE([]byte(s))) }
 type stormCheck struct {
 	t          *testing.T
 	next       map[string]int // of each writer
-	killed     map[string]bool
+	killed     sync.Map       // names of processes
 	lines, cut int
 	bytes      int64
 	empty      int
