@@ -160,7 +160,7 @@ type recentStrings struct {
 // The longest strings that are looked for among the recent ones. Longer parts of
 // strings than maxRecentPart seldom come again.
 const (
-	maxRecentPart = 24
+	maxRecentPart = 40
 	maxRecent     = 2048
 )
 

@@ -3,6 +3,7 @@ package vm
 import (
 	"math"
 	"strings"
+	"unsafe"
 )
 
 // metamethod returns the metamethod of a value, nil without one.
@@ -313,6 +314,9 @@ const maxString = 1 << 30
 // concatStrings joins strings and numbers; ok is false if there is something
 // else among them.
 func (t *Thread) concatStrings(vs []Value) (v Value, ok bool) {
+	if v, ok := t.concatShort(vs); ok {
+		return v, true
+	}
 	var numBuf [64]byte
 	nb := numBuf[:0]
 	total := 0
@@ -345,6 +349,31 @@ func (t *Thread) concatStrings(vs []Value) (v Value, ok bool) {
 		at += len(AppendNumber(buf[at:at:total], vs[i].float()))
 	}
 	return s.value(), true
+}
+
+// concatShort is concatStrings for results that may be recent strings: keys are
+// often put together anew each time.
+func (t *Thread) concatShort(vs []Value) (v Value, ok bool) {
+	var buf [maxRecentPart + 32]byte // with room for a number
+	b := buf[:0]
+	for i := range vs {
+		switch {
+		case vs[i].n == tagString && len(b)+len(vs[i].str().s) <= maxRecentPart:
+			b = append(b, vs[i].str().s...)
+		case vs[i].p == numTag() && len(b) <= maxRecentPart:
+			b = AppendNumber(b, vs[i].float())
+		default:
+			return Nil, false
+		}
+	}
+	if len(b) == 0 || len(b) > maxRecentPart {
+		return Nil, false
+	}
+	if len(b) == 1 {
+		return byteStrings[b[0]].value(), true
+	}
+	t.chargeString(len(b))
+	return t.m.copyPart(unsafe.String(&b[0], len(b))), true
 }
 
 func isStringable(v Value) bool { return v.n == tagString || v.p == numTag() }

@@ -15,7 +15,8 @@ import (
 	"perilune/worker/loop"
 )
 
-// inLoop runs f with the baton of a loop that ends with it.
+// inLoop runs f with the baton of a loop that ends with it. f must not call
+// Fatal: its goroutine would end with the baton.
 func inLoop(t *testing.T, f func(l *loop.Loop)) {
 	t.Helper()
 	l, err := loop.New()
@@ -90,7 +91,8 @@ func TestEcho(t *testing.T) {
 				n, err := c.Read(buf, 5*time.Second)
 				for i := range n {
 					if buf[i] != byte((got+i)*7) {
-						t.Fatalf("wrong byte at %d", got+i)
+						t.Errorf("wrong byte at %d", got+i)
+						return
 					}
 				}
 				got += n
@@ -116,6 +118,7 @@ func TestFailures(t *testing.T) {
 	ln.Close()
 	silent := listen(t, "tcp", "127.0.0.1:0", func(net.Conn) {})
 	reset := listen(t, "tcp", "127.0.0.1:0", func(c net.Conn) {
+		_, _ = c.Read(make([]byte, 1))
 		_ = c.(*net.TCPConn).SetLinger(0)
 		c.Close()
 	})
@@ -132,7 +135,8 @@ func TestFailures(t *testing.T) {
 		}
 		c, err := Dial{}.Connect(l, silent, time.Second)
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
+			return
 		}
 		var b [8]byte
 		if _, err := c.Read(b[:], 10*time.Millisecond); err != ErrTimeout {
@@ -143,7 +147,11 @@ func TestFailures(t *testing.T) {
 			t.Errorf("closed while it was read: %v", err)
 		}
 		if c, err = (Dial{}).Connect(l, reset, time.Second); err != nil {
-			t.Fatal(err)
+			t.Error(err)
+			return
+		}
+		if _, err := c.Write(b[:1], time.Second); err != nil {
+			t.Error(err)
 		}
 		if _, err := c.Read(b[:], time.Second); err != syscall.ECONNRESET {
 			t.Errorf("reset: %v", err)
@@ -189,7 +197,8 @@ func TestIdle(t *testing.T) {
 	inLoop(t, func(l *loop.Loop) {
 		c, err := Dial{}.Connect(l, a, time.Second)
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
+			return
 		}
 		var w loop.Waiter
 		c.OnIdle(func() {
@@ -198,7 +207,8 @@ func TestIdle(t *testing.T) {
 		})
 		close(closing)
 		if err := l.Park(&w, 5*time.Second); err != nil {
-			t.Fatal(err)
+			t.Error(err)
+			return
 		}
 		if !c.Closed() {
 			t.Error("not closed")
@@ -211,15 +221,18 @@ func TestRoundTripAllocates(t *testing.T) {
 	inLoop(t, func(l *loop.Loop) {
 		c, err := Dial{}.Connect(l, a, time.Second)
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
+			return
 		}
 		msg, buf := []byte("PING\r\n"), make([]byte, 64)
 		if n := testing.AllocsPerRun(100, func() {
 			if _, err := c.Write(msg, time.Second); err != nil {
-				t.Fatal(err)
+				t.Error(err)
+				return
 			}
 			if _, err := c.Read(buf, time.Second); err != nil {
-				t.Fatal(err)
+				t.Error(err)
+				return
 			}
 		}); n > 0 {
 			t.Errorf("%v allocations", n)
