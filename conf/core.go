@@ -33,12 +33,14 @@ type CoreConf struct {
 	WorkingDir      Setting[string]
 
 	// User is whom the workers run as, if the master is root.
-	User       Setting[string]
-	UID, GID   int // -1 if the workers stay who the master is
-	Env        []EnvVar
-	ErrorLogs  []logging.Directive // targets are absolute paths or "stderr"
-	affinity   []unix.CPUSet
-	autoSpread bool
+	User      Setting[string]
+	UID, GID  int // -1 if the workers stay who the master is
+	Env       []EnvVar
+	ErrorLogs []logging.Directive // targets are absolute paths or "stderr"
+	// ThreadPools are those of thread_pool, in their order.
+	ThreadPools []ThreadPool
+	affinity    []unix.CPUSet
+	autoSpread  bool
 }
 
 // EnvVar is one env directive.
@@ -125,6 +127,10 @@ var CoreModule = &Module{
 			Name: "error_log", Ctx: Main, Args: OneMore,
 			Set: setErrorLog,
 			Doc: "A file (or stderr) and the least severe level of the error log; format=json writes JSON. May be repeated.",
+		}, {
+			Name: "thread_pool", Ctx: Main, Args: Take23,
+			Set: setThreadPool,
+			Doc: "A pool of threads=number for ngx.run_worker_thread, with at most max_queue=number tasks that wait (65536 by default).",
 		}, {
 			Name: "include", Ctx: AnyContext, Args: Take1,
 			Set: func(cf *Conf, _ any) error { return cf.Include(cf.Args[1]) },

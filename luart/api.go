@@ -42,7 +42,7 @@ func Functions() []Function {
 // apiTables are the parts of the API; each lives in a file of its own.
 var apiTables = []func() []Function{
 	outputAPI, controlAPI, logAPI, headerAPI, requestAPI, argsAPI, bodyAPI,
-	timeAPI, stringAPI, reAPI, workerAPI, threadAPI, timerAPI, uriAPI, captureAPI,
+	timeAPI, stringAPI, reAPI, workerAPI, threadAPI, timerAPI, uriAPI, captureAPI, workerThreadAPI,
 }
 
 // context returns the context of the code that runs on t.
@@ -90,9 +90,7 @@ func (rt *Runtime) openAPI() {
 	subtables := map[string]*vm.Table{"ngx": ngx}
 	for _, t := range apiTables {
 		for _, f := range t() {
-			dot := strings.LastIndexByte(f.Name, '.')
-			tbl := rt.subtable(subtables, f.Name[:dot])
-			tbl.SetStr(f.Name[dot+1:], m.NewFunction(f.Name[dot+1:], f.wrap()))
+			rt.addFunction(subtables, &f)
 		}
 	}
 	for _, c := range Constants {
@@ -112,6 +110,13 @@ func (rt *Runtime) openAPI() {
 	if loaded := rt.packageLoaded(); loaded != nil {
 		loaded.SetStr("ngx", ngx.Value())
 	}
+}
+
+// addFunction puts a function into the table that its name says.
+func (rt *Runtime) addFunction(tables map[string]*vm.Table, f *Function) {
+	dot := strings.LastIndexByte(f.Name, '.')
+	name := f.Name[dot+1:]
+	rt.subtable(tables, f.Name[:dot]).SetStr(name, rt.vm.NewFunction(name, f.wrap()))
 }
 
 // subtable returns the table of that dotted name, and makes it when it is new.

@@ -95,6 +95,7 @@ func pushArgs[T string | []byte](t *vm.Thread, c *Ctx, s T, max int) int {
 	truncated := parseArgs(c.rt, tab, s, max, true)
 	t.Push(tab.Value())
 	if truncated {
+		logText(c.logger(c.rt), LevelDebug, "lua hit query args limit "+itoa(max))
 		t.PushString("truncated")
 		return 2
 	}
@@ -143,6 +144,7 @@ func reqGetURIArgs(t *vm.Thread, c *Ctx) int {
 	parseArgs(c.rt, tab, args, limit, false)
 	t.Push(tab.Value())
 	if truncated {
+		logText(c.req, LevelDebug, "lua hit query args limit "+itoa(max))
 		t.PushString("truncated")
 		return 2
 	}

@@ -21,7 +21,7 @@ func controlAPI() []Function {
 			Doc: "answers with a redirect, 302 unless another status is given"},
 		{Name: "ngx.exec", Args: "(uri, args?)", Phases: phasesResponse, fn: ngxExec,
 			Doc: "goes on with another location, as an internal redirect"},
-		{Name: "ngx.on_abort", Args: "(callback)", Phases: phasesResponse, fn: ngxOnAbort, noRequest: errNoRequest, fake: true,
+		{Name: "ngx.on_abort", Args: "(callback)", Phases: phasesResponse, fn: ngxOnAbort, noRequest: errNoRequest,
 			Doc: "runs a function as a light thread when the client closes the connection early; needs lua_check_client_abort"},
 		{Name: "ngx.sleep", Args: "(seconds)", Phases: phasesYieldable, extra: phasesWaiting, fn: ngxSleep, noRequest: errNoRequest,
 			Doc: "lets the request wait while others go on"},
@@ -152,8 +152,17 @@ func ngxSleep(t *vm.Thread, c *Ctx) int {
 	if ms < 0 {
 		return raise(t, "invalid sleep duration \"%d\"", ms)
 	}
+	l := c.logger(c.rt)
+	debug := l.LogEnabled(LevelDebug)
+	if debug {
+		logText(l, LevelDebug, fmt.Sprintf("lua ready to sleep for %d ms", ms))
+	}
 	// A sleep of 0 still lets everything else run that is ready.
-	switch err := c.park(t, max(1, time.Duration(ms)*time.Millisecond)); err {
+	err := c.park(t, max(1, time.Duration(ms)*time.Millisecond))
+	if debug {
+		c.logAwake(l, err)
+	}
+	switch err {
 	case ErrTimeout:
 		return 0
 	case errKilled:
@@ -161,6 +170,19 @@ func ngxSleep(t *vm.Thread, c *Ctx) int {
 	}
 	c.exitCode, c.exited = Error, true
 	return t.Abort(errExit)
+}
+
+func (c *Ctx) logAwake(l Logger, err error) {
+	if err != ErrTimeout {
+		logText(l, LevelDebug, "lua clean up the timer for pending ngx.sleep")
+		return
+	}
+	text := "lua sleep timer expired: \""
+	if c.req != nil {
+		uri, _ := c.req.Variable("uri")
+		text += string(uri) + "?" + string(c.req.Args())
+	}
+	logText(l, LevelDebug, text+"\"")
 }
 
 func ngxGetPhase(t *vm.Thread, c *Ctx) int {

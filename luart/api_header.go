@@ -175,6 +175,7 @@ func respGetHeaders(t *vm.Thread, c *Ctx) int {
 	left := n - own
 	truncated := max > 0 && n > max
 	if truncated {
+		logText(c.req, LevelDebug, "lua exceeding response header limit "+itoa(n)+" > "+itoa(max))
 		left = max - own
 	}
 	c.req.EachHeaderOut(func(name, value []byte, isOwn bool) bool {

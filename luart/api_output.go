@@ -201,6 +201,7 @@ func ngxFlush(t *vm.Thread, c *Ctx) int {
 	case c.eof:
 		return fail(t, "seen eof")
 	case c.buffering:
+		logText(c.req, LevelDebug, "lua http 1.0 buffering makes ngx.flush() a no-op")
 		return fail(t, "buffering")
 	case !c.sent(), !c.seenBody && !wait:
 		return fail(t, "nothing to flush")

@@ -144,6 +144,7 @@ func reqGetHeaders(t *vm.Thread, c *Ctx) int {
 	n := c.req.HeadersInLen()
 	truncated := max > 0 && n > max
 	if truncated {
+		logText(c.req, LevelDebug, "lua exceeding request header limit "+itoa(n)+" > "+itoa(max))
 		n = max
 	}
 	tab := rt.vm.NewTable(0, n)

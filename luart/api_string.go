@@ -19,6 +19,7 @@ func stringAPI() []Function {
 		{Name: "ngx.decode_args", Args: "(str, max?)", Phases: in, fn: ngxDecodeArgs, Doc: "makes a table of a query string; at most 100 arguments, or max, 0 for all"},
 		{Name: "ngx.encode_base64", Args: "(str, no_padding?)", Phases: in, fn: ngxEncodeBase64, Doc: "encodes in Base64"},
 		{Name: "ngx.decode_base64", Args: "(str)", Phases: in, fn: ngxDecodeBase64, Doc: "decodes Base64, nil when it is malformed"},
+		{Name: "ngx.decode_base64mime", Args: "(str)", Phases: in, fn: ngxDecodeBase64MIME, Doc: "decodes Base64 and skips what is none of its characters, as the line breaks of MIME"},
 		{Name: "ngx.crc32_short", Args: "(str)", Phases: in, fn: ngxCRC32, Doc: "CRC-32, for short strings"},
 		{Name: "ngx.crc32_long", Args: "(str)", Phases: in, fn: ngxCRC32, Doc: "CRC-32, for long strings"},
 		{Name: "ngx.md5", Args: "(str)", Phases: in, fn: ngxMD5, Doc: "MD5 in hexadecimal"},

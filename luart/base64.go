@@ -1,6 +1,8 @@
 package luart
 
 import (
+	"strings"
+
 	"encoding/base64"
 
 	"perilune/luart/vm"
@@ -27,6 +29,26 @@ func ngxDecodeBase64(t *vm.Thread, c *Ctx) int {
 	if !ok {
 		return raise(t, "string argument only")
 	}
+	return pushBase64Decoded(t, c, s)
+}
+
+// ngxDecodeBase64MIME decodes what other characters are strewn into.
+func ngxDecodeBase64MIME(t *vm.Thread, c *Ctx) int {
+	s, ok := t.Arg(1).AsString()
+	if !ok {
+		return raise(t, "string argument only")
+	}
+	s, _, _ = strings.Cut(s, "=")
+	digits := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if base64Digits[s[i]] != 0xff {
+			digits = append(digits, s[i])
+		}
+	}
+	return pushBase64Decoded(t, c, string(digits))
+}
+
+func pushBase64Decoded(t *vm.Thread, c *Ctx, s string) int {
 	rt := c.rt
 	buf, ok := appendBase64Decoded(rt.scratch[:0], s)
 	if ok {

@@ -89,6 +89,9 @@ func (c *Ctx) End() int {
 
 // Release forgets the request, ngx.ctx included.
 func (c *Ctx) Release() {
+	if c.table != nil {
+		logText(c.req, LevelDebug, "lua release ngx.ctx")
+	}
 	out := c.out
 	if cap(out) > 64<<10 {
 		out = nil
@@ -160,6 +163,7 @@ func (c *Ctx) send(p []byte) int {
 		return OK
 	}
 	if c.buffering {
+		logText(c.req, LevelDebug, "lua buffering output bufs for the HTTP 1.0 request")
 		c.out = append(c.out, p...)
 		return OK
 	}

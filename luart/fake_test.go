@@ -15,6 +15,9 @@ type fakeLoop struct {
 func (l *fakeLoop) Now() time.Time    { return l.now }
 func (l *fakeLoop) UpdateTime()       { l.now = l.now.Add(time.Millisecond) }
 func (l *fakeLoop) Go(f func())       { f() }
+func (l *fakeLoop) Next(f func())     { f() }
+func (l *fakeLoop) Post(f func())     { f() }
+func (l *fakeLoop) Outside(int)       {}
 func (l *fakeLoop) NewWaiter() Waiter { return fakeWaiter{l} }
 func (l *fakeLoop) NewTimer(f func()) Timer {
 	return fakeTimer{}
@@ -28,6 +31,7 @@ func (w fakeWaiter) Park(d time.Duration) error {
 	w.l.now = w.l.now.Add(d)
 	return ErrTimeout
 }
+func (fakeWaiter) Yield() error    { return nil }
 func (fakeWaiter) Wake(error) bool { return false }
 
 type fakeTimer struct{}

@@ -21,6 +21,8 @@ const (
 	PhasePrecontent    Phase = 0x40000
 	// PhaseInit has no request context at all in ngx_lua; its bit is our own.
 	PhaseInit Phase = 0x100000
+	// phaseSide is the code of ngx.run_worker_thread, outside of the worker's machine.
+	phaseSide Phase = 0x200000
 )
 
 // Sets of phases that the tables of the API use.

@@ -58,6 +58,13 @@ type Loop interface {
 	UpdateTime()
 	// Go runs f with the baton as a task of its own, later in this turn.
 	Go(f func())
+	// Next runs f with the baton as a task of its own, before anything else, as soon
+	// as the caller parks.
+	Next(f func())
+	// Post runs f with the baton, from any goroutine.
+	Post(f func())
+	// Outside adds n to the number of goroutines that work without the baton.
+	Outside(n int)
 	NewWaiter() Waiter
 	NewTimer(f func()) Timer
 }
@@ -66,6 +73,8 @@ type Loop interface {
 type Waiter interface {
 	// Park waits for Wake, or for the timeout (0 is none), whose error is ErrTimeout.
 	Park(timeout time.Duration) error
+	// Yield lets everybody else who is ready go first.
+	Yield() error
 	// Wake lets the goroutine that is parked go on, with err as Park's result. It
 	// reports whether there was one.
 	Wake(err error) bool

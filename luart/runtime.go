@@ -36,6 +36,12 @@ type Config struct {
 	// Settings are those of code outside of requests.
 	Settings *Settings
 	Timers   TimerLimits
+	// ThreadCache is how many threads are kept for further requests.
+	ThreadCache int
+	// ThreadPools are for ngx.run_worker_thread, which makes at most WorkerThreadVMs
+	// machines.
+	ThreadPools     []ThreadPool
+	WorkerThreadVMs int
 }
 
 // Runtime is the Lua of a worker: its virtual machine with the ngx API, the
@@ -61,10 +67,10 @@ type Runtime struct {
 	cpuLimited    bool
 	asked         question
 	timers        timers
+	pools         []*threadPool // those that were used
+	sideVMs       []*sideVM     // that no task uses
+	sideCount     int           // how many there are, those that a task uses included
 }
-
-// maxThreads is how many threads are kept for further requests.
-const maxThreads = 1024
 
 // New makes a runtime. The Lua code of init_by_lua has not run yet.
 func New(cfg Config) *Runtime {
@@ -104,6 +110,17 @@ func (rt *Runtime) openCoroutine() {
 	if !ok {
 		return
 	}
+	lib.SetStr("create", rt.vm.NewFunction("create", func(t *vm.Thread) int {
+		checkBody(t)
+		t.Push(t.NewCoroutine(t.CheckFunction(1)).Value())
+		return 1
+	}))
+	wrap := lib.GetStr("wrap")
+	lib.SetStr("wrap", rt.vm.NewFunction("wrap", func(t *vm.Thread) int {
+		checkBody(t)
+		t.Push(t.CallValue(wrap, 1, t.CheckFunction(1))[0])
+		return 1
+	}))
 	plain := lib.GetStr("running")
 	status := lib.GetStr("status")
 	lib.SetStr("status", rt.vm.NewFunction("status", func(t *vm.Thread) int {
@@ -127,6 +144,15 @@ func (rt *Runtime) openCoroutine() {
 		t.Push(results[0])
 		return 1
 	}))
+}
+
+// checkBody refuses a coroutine of a function that is not Lua's, where ngx_lua does.
+func checkBody(t *vm.Thread) {
+	if c := context(t); c != nil && c.phase&phasesYieldable != 0 {
+		if fn, ok := t.Arg(1).AsFunction(); !ok || fn.IsGo() {
+			argError(t, 1, "Lua function expected")
+		}
+	}
 }
 
 // contextLogger adds a text to every message.
@@ -201,7 +227,7 @@ func (rt *Runtime) thread(c *Ctx) *vm.Thread {
 
 func (rt *Runtime) release(t *vm.Thread) {
 	t.Data = nil
-	if len(rt.threads) < maxThreads {
+	if len(rt.threads) < rt.cfg.ThreadCache {
 		t.Reset()
 		rt.threads = append(rt.threads, t)
 	}

@@ -97,6 +97,11 @@ func (c *Ctx) park(t *vm.Thread, timeout time.Duration) error {
 }
 
 func (c *Ctx) parkThread(u *thread, timeout time.Duration) error {
+	return c.wait(u, func() error { return u.wait.Park(timeout) })
+}
+
+// wait waits by means of the thread's waiter.
+func (c *Ctx) wait(u *thread, park func() error) error {
 	if u.killed {
 		return errKilled
 	}
@@ -104,7 +109,7 @@ func (c *Ctx) parkThread(u *thread, timeout time.Duration) error {
 		u.wait = c.rt.cfg.Loop.NewWaiter()
 	}
 	phase, chunk := c.phase, c.chunk
-	err := u.wait.Park(timeout)
+	err := park()
 	c.phase, c.chunk = phase, chunk
 	c.rt.resumed()
 	if u.killed {
@@ -141,12 +146,7 @@ func (c *Ctx) drive(u *thread, args []vm.Value) ([]vm.Value, error) {
 }
 
 func (c *Ctx) yield(u *thread) error {
-	if u.wait == nil {
-		u.wait = c.rt.cfg.Loop.NewWaiter()
-	}
-	w := u.wait
-	c.rt.cfg.Loop.Go(func() { w.Wake(nil) })
-	return c.parkThread(u, 0)
+	return c.wait(u, func() error { return u.wait.Yield() })
 }
 
 // runEntry runs the code of a phase, and the threads that it spawns, to the end of
@@ -275,7 +275,7 @@ func threadSpawn(t *vm.Thread, c *Ctx) int {
 	c.threads = append(c.threads, u)
 	phase := c.phase
 	w := parent.wait
-	c.rt.cfg.Loop.Go(func() {
+	c.rt.cfg.Loop.Next(func() {
 		// The parent goes on as soon as the new thread waits for something.
 		w.Wake(nil)
 		c.phase = phase

@@ -158,6 +158,9 @@ func (x *timer) release() {
 // a process that is about to end.
 func (rt *Runtime) ExpireTimers() {
 	pending := append([]*timer(nil), rt.timers.pending...)
+	if len(pending) > 0 {
+		logText(rt.cfg.Log, LevelDebug, "lua abort pending timers")
+	}
 	for _, x := range pending {
 		x.alarm.Stop()
 		x.args[0] = vm.True

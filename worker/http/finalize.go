@@ -54,6 +54,9 @@ func (r *Request) Finalize(rc int) {
 // back, for handlers that return Done and finish later.
 func (r *Request) Retain() { r.Main.engine.count++ }
 
+// References is how many hold the main request, for messages.
+func (r *Request) References() int { return r.Main.engine.count }
+
 // terminate makes the request end without any further output.
 func (r *Request) terminate(rc int) {
 	r = r.Main

@@ -70,6 +70,7 @@ func headerFilter(r *Request) error {
 	}
 	r.HeaderSent = true
 	if r.Parent != nil {
+		r.HeaderOnly = r.HeaderOnly || r.sub.capture && r.MethodID == MethodHead
 		return nil // the header of a subrequest is nobody's but who captures it
 	}
 	h := &r.HeadersOut

@@ -40,6 +40,8 @@ type SubrequestOptions struct {
 	// called.
 	Capture bool
 
+	LogPrefix string // of messages
+
 	// Prepare is called before the subrequest starts, to give it what modules keep of a request: contexts in Ctx,
 	// variables by SetVariable.
 	Prepare func(sr *Request)
@@ -81,7 +83,7 @@ func (r *Request) Subrequest(uri, args []byte, o *SubrequestOptions) (*Request, 
 		depth = r.sub.depth - 1
 	}
 	if depth < 0 {
-		r.Log(logging.Error, "subrequests cycle while processing \"%s\"", uri)
+		r.Log(logging.Error, "%ssubrequests cycle while processing \"%s\"", o.LogPrefix, uri)
 		return nil, ErrSubrequests
 	}
 	s := r.Server

@@ -33,6 +33,11 @@ type mainConf struct {
 	regexMatchLimit      conf.Setting[int]
 	maxPendingTimers     conf.Setting[int]
 	maxRunningTimers     conf.Setting[int]
+	workerThreadVMs      conf.Setting[int]
+	threadCache          conf.Setting[int]
+	mallocTrim           conf.Setting[int] // give memory back after so many requests
+	saRestart            conf.Setting[bool]
+	loadRestyCore        conf.Setting[bool]
 	rewriteNoPostpone    conf.Setting[bool]
 	accessNoPostpone     conf.Setting[bool]
 	precontentNoPostpone conf.Setting[bool]
@@ -82,6 +87,8 @@ var Module = &conf.Module{
 		m.regexMatchLimit.Merge(conf.Setting[int]{}, 0)
 		m.maxPendingTimers.Merge(conf.Setting[int]{}, 1024)
 		m.maxRunningTimers.Merge(conf.Setting[int]{}, 256)
+		m.workerThreadVMs.Merge(conf.Setting[int]{}, 10)
+		m.threadCache.Merge(conf.Setting[int]{}, 1024)
 		return nil
 	},
 	MergeSrv: func(_ *conf.Conf, prev, c any) error {
@@ -197,6 +204,18 @@ func flagCommands() []conf.Command {
 		{Name: "lua_max_running_timers", Ctx: conf.HTTP, Args: conf.Take1, Level: conf.MainConf,
 			Set: conf.SetNum(func(m *mainConf) *conf.Setting[int] { return &m.maxRunningTimers }),
 			Doc: "how many callbacks of timers may run at the same time"},
+		{Name: "lua_worker_thread_vm_pool_size", Ctx: conf.HTTP, Args: conf.Take1, Level: conf.MainConf,
+			Set: conf.SetNum(func(m *mainConf) *conf.Setting[int] { return &m.workerThreadVMs }),
+			Doc: "how many Lua machines ngx.run_worker_thread may make"},
+		{Name: "lua_thread_cache_max_entries", Ctx: conf.HTTP, Args: conf.Take1, Level: conf.MainConf,
+			Set: conf.SetNum(func(m *mainConf) *conf.Setting[int] { return &m.threadCache }),
+			Doc: "how many Lua threads a worker keeps for further requests; 1024 by default"},
+		{Name: "lua_malloc_trim", Ctx: conf.HTTP, Args: conf.Take1, Level: conf.MainConf, Set: setMallocTrim,
+			Doc: "after how many requests a worker gives the memory that it does not need back to the system at once; without it, or with 0, this goes on gradually in the background"},
+		{Name: "lua_sa_restart", Ctx: conf.HTTP, Args: conf.Flag, Level: conf.MainConf, Set: setSARestart,
+			Doc: "on: signals restart the system calls that they interrupt; it cannot be off"},
+		{Name: "lua_load_resty_core", Ctx: conf.HTTP, Args: conf.Flag, Level: conf.MainConf, Set: setLoadRestyCore,
+			Doc: "deprecated, as in ngx_lua, and without effect: what lua-resty-core provides is built in"},
 		{Name: "rewrite_by_lua_no_postpone", Ctx: conf.HTTP, Args: conf.Flag, Level: conf.MainConf,
 			Set: conf.SetFlag(func(m *mainConf) *conf.Setting[bool] { return &m.rewriteNoPostpone }),
 			Doc: "runs rewrite_by_lua before the directives of other modules in the rewrite phase"},
@@ -311,6 +330,33 @@ func setCodeCache(cf *conf.Conf, c any) error {
 	if !s.V {
 		cf.Alertf("lua_code_cache is off; this will hurt performance")
 	}
+	return nil
+}
+
+func setMallocTrim(cf *conf.Conf, c any) error {
+	n, err := conf.ParseNum(cf.Args[1])
+	if err != nil {
+		return conf.Errorf("\"%s\" directive invalid number in the 1st argument", cf.Args[0])
+	}
+	c.(*mainConf).mallocTrim.Set(n)
+	return nil
+}
+
+func setSARestart(cf *conf.Conf, c any) error {
+	if err := conf.SetFlag(func(m *mainConf) *conf.Setting[bool] { return &m.saRestart })(cf, c); err != nil {
+		return err
+	}
+	if !c.(*mainConf).saRestart.V {
+		return conf.Errorf("\"lua_sa_restart\" cannot be off: interrupted system calls are always restarted")
+	}
+	return nil
+}
+
+func setLoadRestyCore(cf *conf.Conf, c any) error {
+	if err := conf.SetFlag(func(m *mainConf) *conf.Setting[bool] { return &m.loadRestyCore })(cf, c); err != nil {
+		return err
+	}
+	cf.Warnf("lua_load_resty_core is deprecated (the lua-resty-core library is built in)")
 	return nil
 }
 

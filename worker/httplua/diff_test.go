@@ -18,6 +18,7 @@ import (
 // The files of testdata are compared with what perilune answers, and with what
 // nginx and ngx_lua answer where they are installed. A file is a row of sections:
 //
+//	-- main --      directives of the main block (optional)
 //	-- http --      directives of the http block (optional)
 //	-- server --    directives of the server block (optional)
 //	-- file NAME -- a file beneath the prefix
@@ -115,7 +116,7 @@ func (c *diffCase) prefix(t testing.TB, head, http, listen string) string {
 			t.Fatal(err)
 		}
 	}
-	text := head + "error_log logs/error.log info; pid logs/nginx.pid; worker_processes 1;\nevents { worker_connections 64; }\n" +
+	text := head + c.get("main") + "error_log logs/error.log info; pid logs/nginx.pid; worker_processes 1;\nevents { worker_connections 64; }\n" +
 		"http { access_log off; default_type text/plain; client_body_temp_path body; " + http + "\n" + c.get("http") +
 		"server { listen " + listen + ";\n" + c.get("server") + "} }\n"
 	files := map[string]string{"conf/nginx.conf": text}

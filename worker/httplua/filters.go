@@ -3,6 +3,7 @@ package httplua
 import (
 	"golang.org/x/sys/unix"
 
+	"perilune/logging"
 	"perilune/luart"
 	"perilune/luart/vm"
 	"perilune/worker/http"
@@ -21,8 +22,16 @@ func filterContext(r *http.Request, l *locConf, x *code) (*request, *vm.Function
 	return q, fn, nil
 }
 
+// traceFilter writes the debug message of a filter.
+func traceFilter(r *http.Request, what string) {
+	if r.ErrorLog().Enabled(logging.Debug) {
+		r.Log(logging.Debug, "lua %s filter for user lua code, uri \"%s\"", what, r.URI)
+	}
+}
+
 func headerFilter(next http.HeaderFilter) http.HeaderFilter {
 	return func(r *http.Request) error {
+		traceFilter(r, "header")
 		l := locOf(r)
 		if l.headerFilter == nil || workerOf(r) == nil {
 			return next(r)
@@ -51,6 +60,7 @@ const filterPiece = 32 << 10
 
 func bodyFilter(next http.BodyFilter) http.BodyFilter {
 	return func(r *http.Request, b http.Buf) error {
+		traceFilter(r, "body")
 		l := locOf(r)
 		if l.bodyFilter == nil || r.HeaderOnly || workerOf(r) == nil {
 			return next(r, b)

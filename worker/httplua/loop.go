@@ -30,6 +30,8 @@ func (w *waiter) Park(timeout time.Duration) error {
 	return err
 }
 
+func (w *waiter) Yield() error { return w.l.Yield(&w.w) }
+
 func (w *waiter) Wake(err error) bool { return w.l.Wake(&w.w, err) }
 
 type timer struct {

@@ -20,9 +20,24 @@ func start(t testing.TB, http, srv string, files map[string]string) *server {
 	return s
 }
 
+// startMain is start with directives for the main block.
+func startMain(t testing.TB, main, http, srv string, files map[string]string) *server {
+	t.Helper()
+	s, err := tryStartMain(t, main, http, srv, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func tryStart(t testing.TB, http, srv string, files map[string]string) (*server, error) {
 	t.Helper()
-	c := &diffCase{sections: []section{{"http", http}, {"server", srv}}}
+	return tryStartMain(t, "", http, srv, files)
+}
+
+func tryStartMain(t testing.TB, main, http, srv string, files map[string]string) (*server, error) {
+	t.Helper()
+	c := &diffCase{sections: []section{{"main", main}, {"http", http}, {"server", srv}}}
 	for name, text := range files {
 		c.sections = append(c.sections, section{"file " + name, text})
 	}
@@ -49,6 +64,34 @@ func (s *server) get(t testing.TB, path string) (status, body string) {
 	header, body, _ := strings.Cut(string(raw), "\r\n\r\n")
 	status, _, _ = strings.Cut(header, "\r\n")
 	return strings.TrimPrefix(status, "HTTP/1.1 "), body
+}
+
+// TestWorkerThreadDepth copies tables as deep as may be; nginx does not survive all of this.
+func TestWorkerThreadDepth(t *testing.T) {
+	const circular = "falsesuspicious circular references, table depth exceed max depth: 100 in the argument\n"
+	s := startMain(t, "thread_pool p threads=1;", `lua_package_path "$prefix/lua/?.lua;;"; lua_worker_thread_vm_pool_size 1;`, `
+		location /circle { content_by_lua_block { local t = {} t.t = t ngx.say(ngx.run_worker_thread("p", "m", "echo", t)) } }
+		location /deep { content_by_lua_block { local t = {} for i = 1, 97 do t = {t} end ngx.say((ngx.run_worker_thread("p", "m", "echo", t))) t = {{t}} ngx.say(ngx.run_worker_thread("p", "m", "echo", t)) } }
+		location /one { content_by_lua_block {
+			local t = ngx.thread.spawn(ngx.run_worker_thread and function() return ngx.run_worker_thread("p", "m", "echo", 1) end)
+			ngx.say(ngx.run_worker_thread("p", "m", "echo", 2))
+			ngx.say(ngx.thread.wait(t))
+		} }
+		location /kill { content_by_lua_block {
+			local t = ngx.thread.spawn(function() ngx.run_worker_thread("p", "m", "sleep") ngx.say("never") end)
+			ngx.thread.kill(t)
+			for i = 1, 1000 do
+				ngx.sleep(0.005)
+				local ok, v = ngx.run_worker_thread("p", "m", "echo", "free again")
+				if ok then return ngx.say(v) end
+				assert(v == "no available Lua vm", v)
+			end
+		} }
+	`, map[string]string{"lua/m.lua": `return {echo = function(...) return ... end, sleep = function() os.execute("sleep 0.05") end}`})
+	s.expect(t, "/circle", "200 OK", circular)
+	s.expect(t, "/deep", "200 OK", "true\n"+circular)
+	s.expect(t, "/one", "200 OK", "falseno available Lua vm\ntruetrue1\n")
+	s.expect(t, "/kill", "200 OK", "free again\n")
 }
 
 func (s *server) expect(t testing.TB, path, status, body string) {

@@ -66,7 +66,7 @@ func serve(t testing.TB, dir, addr string) (*server, error) {
 	}
 	done, up := make(chan struct{}), make(chan error, 1)
 	l.Go(func() {
-		err := httplua.Init(srv, info{})
+		err := httplua.Init(srv, info{}, " --test")
 		if err == nil {
 			err = httplua.InitWorker(srv, info{})
 		}

@@ -94,7 +94,15 @@ func (q *request) run(phase luart.Phase, x *code) int {
 	return q.lua.Runtime().Run(&q.lua, phase, fn)
 }
 
+// trace writes the debug message of a phase.
+func trace(r *http.Request, phase string) {
+	if r.ErrorLog().Enabled(logging.Debug) {
+		r.Log(logging.Debug, "lua %s handler, uri:\"%s\" c:%d", phase, r.URI, r.References())
+	}
+}
+
 func contentHandler(r *http.Request) int {
+	trace(r, "content")
 	l := locOf(r)
 	if l.content == nil {
 		return http.Declined
@@ -134,6 +142,7 @@ func earlyPhase(r *http.Request, l *locConf, phase luart.Phase, x *code) int {
 }
 
 func rewriteHandler(r *http.Request) int {
+	trace(r, "rewrite")
 	l := locOf(r)
 	if l.rewrite == nil || r.URIChanged() {
 		return http.Declined
@@ -146,6 +155,7 @@ func rewriteHandler(r *http.Request) int {
 }
 
 func serverRewriteHandler(r *http.Request) int {
+	trace(r, "server rewrite")
 	x := r.SrvCtx[Module.Index].(*srvConf).serverRewrite
 	if x == nil || r.URIChanged() {
 		return http.Declined
@@ -158,6 +168,7 @@ func serverRewriteHandler(r *http.Request) int {
 }
 
 func precontentHandler(r *http.Request) int {
+	trace(r, "precontent")
 	l := locOf(r)
 	if l.precontent == nil {
 		return http.Declined
@@ -170,6 +181,7 @@ func precontentHandler(r *http.Request) int {
 }
 
 func accessHandler(r *http.Request) int {
+	trace(r, "access")
 	l := locOf(r)
 	if l.access == nil {
 		return http.Declined
@@ -178,10 +190,12 @@ func accessHandler(r *http.Request) int {
 }
 
 func logHandler(r *http.Request) int {
+	trace(r, "log")
 	w := workerOf(r)
 	if w == nil {
 		return http.OK
 	}
+	w.trim()
 	if l := locOf(r); l.log != nil {
 		if q := w.contextOf(r, l); q != nil {
 			q.run(luart.PhaseLog, l.log)

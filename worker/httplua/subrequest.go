@@ -33,7 +33,7 @@ func (q *request) StartSubrequest(o *luart.SubrequestOptions) (luart.Subrequest,
 		}
 	}
 	opts := &http.SubrequestOptions{
-		Method: http.Method(o.MethodID), MethodName: o.MethodName, Body: o.Body, Capture: true, Vars: http.NewVars,
+		Method: http.Method(o.MethodID), MethodName: o.MethodName, Body: o.Body, Capture: true, LogPrefix: "lua ", Vars: http.NewVars,
 		Prepare: func(sr *http.Request) { q.prepare(sr, o) },
 	}
 	switch {
@@ -46,6 +46,9 @@ func (q *request) StartSubrequest(o *luart.SubrequestOptions) (luart.Subrequest,
 	sr, err := q.r.Subrequest([]byte(o.URI), []byte(o.Args), opts)
 	if err != nil {
 		return nil, errSubrequest
+	}
+	if q.LogEnabled(luart.LevelDebug) {
+		q.r.Log(logging.Debug, "lua http subrequest \"%s?%s\"", o.URI, o.Args)
 	}
 	return subrequest{sr}, nil
 }

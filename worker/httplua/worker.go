@@ -2,6 +2,7 @@ package httplua
 
 import (
 	"fmt"
+	"runtime/debug"
 
 	"perilune/conf"
 	"perilune/logging"
@@ -16,6 +17,8 @@ type Worker struct {
 	cfg  luart.Config
 	rt   *luart.Runtime
 	free []*request // contexts of requests, used again
+
+	untrimmed int // requests since memory was given back
 }
 
 // cached is the compiled function of a directive's code in the runtime that all
@@ -25,7 +28,8 @@ type cached struct{ fn *vm.Function }
 // Init makes the Lua machine of a worker and runs init_by_lua. It must be called
 // with the loop's baton, after http.NewServer. Its error has been logged; the
 // worker must not start. Configurations without Lua need nothing and get nothing.
-func Init(srv *http.Server, info luart.Worker) error {
+// configure is what ngx.config.nginx_configure returns.
+func Init(srv *http.Server, info luart.Worker, configure string) error {
 	cycle := srv.Cycle()
 	if cycle.HTTP == nil {
 		return nil
@@ -43,10 +47,16 @@ func Init(srv *http.Server, info luart.Worker) error {
 		PackagePath:  m.packagePath.V,
 		PackageCPath: m.packageCPath.V,
 		RegexCache:   m.regexCache.V, RegexMatchLimit: m.regexMatchLimit.V,
-		NginxVersion: nginxVersionNumber(conf.NginxVersion),
-		Settings:     &cycle.HTTP.Loc[Module.Index].(*locConf).settings,
+		Configure:       configure,
+		NginxVersion:    nginxVersionNumber(conf.NginxVersion),
+		Settings:        &cycle.HTTP.Loc[Module.Index].(*locConf).settings,
+		ThreadCache:     m.threadCache.V,
+		WorkerThreadVMs: m.workerThreadVMs.V,
 		Timers: luart.TimerLimits{Pending: m.maxPendingTimers.V, Running: m.maxRunningTimers.V,
 			Hold: srv.Hold, Release: srv.Unhold},
+	}
+	for _, p := range cycle.CoreConf().ThreadPools {
+		w.cfg.ThreadPools = append(w.cfg.ThreadPools, luart.ThreadPool(p))
 	}
 	var err error
 	if w.cfg.Shared, err = m.sharedDicts(srv.Loop()); err != nil {
@@ -95,6 +105,18 @@ func Memory(srv *http.Server) uint64 {
 
 func mainConfOf(srv *http.Server) *mainConf {
 	return srv.Cycle().HTTP.Main[Module.Index].(*mainConf)
+}
+
+// trim gives memory back as lua_malloc_trim says.
+func (w *Worker) trim() {
+	every := w.main.mallocTrim.V
+	if every == 0 {
+		return
+	}
+	if w.untrimmed++; w.untrimmed >= every {
+		w.untrimmed = 0
+		debug.FreeOSMemory()
+	}
 }
 
 // newRuntime makes a machine in which init_by_lua has run.

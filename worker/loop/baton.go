@@ -29,14 +29,7 @@ func (l *Loop) Park(w *Waiter, timeout time.Duration) error {
 	if l.stopped {
 		return ErrStopped
 	}
-	if w.state != waitIdle {
-		panic("loop: Park on a Waiter that is in use")
-	}
-	if w.sig == nil {
-		w.sig = make(chan struct{}, 1)
-		w.timer.w = w
-	}
-	w.err = nil
+	w.prepare()
 	if timeout > 0 {
 		l.SetTimer(&w.timer, timeout)
 	}
@@ -64,6 +57,39 @@ func (l *Loop) Wake(w *Waiter, err error) bool {
 	l.ready.push(w)
 	l.nready++
 	return true
+}
+
+// Yield lets those that are ready go first, in their order. A turn allows so many
+// of it; then the events that have come meanwhile go first, too.
+func (l *Loop) Yield(w *Waiter) error {
+	if l.budget <= 0 {
+		l.Go(func() { l.Wake(w, nil) })
+		return l.Park(w, 0)
+	}
+	l.budget--
+	if l.stopped {
+		return ErrStopped
+	}
+	w.prepare()
+	w.state = waitReady
+	l.ready.push(w)
+	l.nready++
+	l.pass()
+	<-w.sig
+	w.state = waitIdle
+	return w.err
+}
+
+// prepare makes a waiter ready for a wait.
+func (w *Waiter) prepare() {
+	if w.state != waitIdle {
+		panic("loop: Park on a Waiter that is in use")
+	}
+	if w.sig == nil {
+		w.sig = make(chan struct{}, 1)
+		w.timer.w = w
+	}
+	w.err = nil
 }
 
 // Sleep parks for d.

@@ -78,6 +78,7 @@ type Loop struct {
 
 	timers timerHeap
 
+	next     func() // see Next
 	deferred queue[func()]
 	budget   int // deferred functions left in this turn
 
@@ -172,6 +173,19 @@ func (l *Loop) Defer(f func()) { l.deferred.push(f) }
 // and may park for as long as it likes.
 func (l *Loop) Go(f func()) { l.deferred.push(f) }
 
+// Next starts f as a task of its own that gets the baton as soon as the caller
+// lets go of it, before all others. It is for a caller that parks at once.
+func (l *Loop) Next(f func()) {
+	if prev := l.next; prev != nil {
+		l.next = func() {
+			l.Go(prev)
+			f()
+		}
+		return
+	}
+	l.next = f
+}
+
 // Post makes f run with the baton. Any goroutine may call it at any time;
 // functions run in the order they were posted. After the loop has ended they
 // never run.
@@ -222,14 +236,16 @@ func (l *Loop) runner(r *runner) {
 	}
 }
 
-// pass gives the baton away: to a woken waiter if there is one, else to a
-// goroutine of the pool.
+// pass gives the baton away: to a woken waiter if there is one and nothing goes
+// before it, else to a goroutine of the pool.
 func (l *Loop) pass() {
 	l.stats.Handovers++
-	if w := l.ready.pop(); w != nil {
-		l.nready--
-		w.sig <- struct{}{}
-		return
+	if l.next == nil {
+		if w := l.ready.pop(); w != nil {
+			l.nready--
+			w.sig <- struct{}{}
+			return
+		}
 	}
 	if n := len(l.idle); n > 0 {
 		r := l.idle[n-1]
@@ -245,6 +261,11 @@ func (l *Loop) pass() {
 // whether the goroutine is in the pool and shall wait for its next call.
 func (l *Loop) run(r *runner) bool {
 	for {
+		if f := l.next; f != nil {
+			l.next = nil
+			f()
+			continue
+		}
 		if l.nready > 0 {
 			// Once the baton is gone the loop must not be touched, so the
 			// place in the pool is taken first.
