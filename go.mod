@@ -3,8 +3,10 @@ module perilune
 go 1.26.8
 
 require (
+	github.com/andybalholm/brotli v1.2.0
 	github.com/cloudflare/tableflip v1.2.3
 	github.com/dlclark/regexp2 v1.11.5
+	github.com/klauspost/compress v1.20.4
 	github.com/rs/zerolog v1.35.1
 	github.com/yuin/gopher-lua v1.1.2
 	golang.org/x/net v0.48.0

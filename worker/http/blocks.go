@@ -11,7 +11,10 @@ import (
 // handlers and filters come. Modules of other packages go behind them.
 func Modules() []*conf.Module {
 	return []*conf.Module{HTTPModule, CoreModule, variablesModule, logModule, rewriteModule, fileModule, pagesModule, accessModule, authModule,
-		headersModule, mapModule, smallModule, limitReqModule, limitConnModule, echoModule, moreModule}
+		mapModule, smallModule, limitReqModule, limitConnModule,
+		// From here on in the order of their filters.
+		rangeModule, gzipModule, brotliModule, zstdModule, postponeModule, charsetModule, additionModule, subModule, gunzipModule,
+		headersModule, echoModule, moreModule, captureModule}
 }
 
 // setHTTP handles http { … }.

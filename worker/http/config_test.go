@@ -107,7 +107,7 @@ func TestConfigRefused(t *testing.T) {
 		"access_log a.log combined gzip;":       `the "gzip" parameter of "access_log" is not supported in ` + file + ":3",
 		"access_log syslog:server=a;":           `access_log to syslog is not supported: "syslog:server=a" in ` + file + ":3",
 		"access_log $host.log;":                 `variables in the path of "access_log" are not supported: "$host.log" in ` + file + ":3",
-		"server { return 200 $limit_rate; }":    `unknown "limit_rate" variable`,
+		"server { return 200 $no_such_name; }":  `unknown "no_such_name" variable`,
 	} {
 		if err := os.WriteFile(file, []byte("events {}\nhttp {\n"+text+"\n}\n"), 0o600); err != nil {
 			t.Fatal(err)

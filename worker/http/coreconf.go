@@ -141,7 +141,27 @@ func locationCommands() []conf.Command {
 		loc("resolver_timeout", conf.Take1, msec(func(c *LocConf) *conf.Setting[time.Duration] { return &c.ResolverTimeout }),
 			"How long to wait for the addresses of a name; 30s by default."),
 	}
+	table = append(table, outputCommands()...)
 	return append(table, keepaliveCommands()...)
+}
+
+func outputCommands() []conf.Command {
+	table := []conf.Command{
+		loc("limit_rate", conf.Take1, setSizeValue(func(c *LocConf) *conf.Setting[*sizeValue] { return &c.LimitRate }),
+			"Bytes a second that a response may take, variables allowed; 0, the default, is no limit. See $limit_rate."),
+		loc("limit_rate_after", conf.Take1, setSizeValue(func(c *LocConf) *conf.Setting[*sizeValue] { return &c.LimitRateAfter }),
+			"How much of a response is sent before limit_rate begins to count; 0 by default."),
+	}
+	for i := range table {
+		table[i].Ctx |= conf.LocationIf
+	}
+	return append(table,
+		loc("sendfile_max_chunk", conf.Take1, conf.SetSize(func(c *LocConf) *conf.Setting[int64] { return &c.SendfileMaxChunk }),
+			"How much one sendfile(2) sends before other connections have their turn; 0 is no limit. 2m by default."),
+		loc("output_buffers", conf.Take2, conf.SetBufs(func(c *LocConf) *conf.Setting[conf.Bufs] { return &c.OutputBuffers }),
+			"Size of the pieces in which files are read where sendfile is off or a filter wants them; the number is checked and otherwise without effect. 2 32k by default."),
+		loc("read_ahead", conf.Take1, conf.SetSize(func(c *LocConf) *conf.Setting[int64] { return &c.ReadAhead }),
+			"If it is not 0, the kernel is told that files are read from beginning to end; 0 by default."))
 }
 
 func keepaliveCommands() []conf.Command {
@@ -291,6 +311,11 @@ func mergeLoc(cf *conf.Conf, prev, c any) error {
 	l.TCPNodelay.Merge(p.TCPNodelay, true)
 	l.TCPNopush.Merge(p.TCPNopush, false)
 	l.Sendfile.Merge(p.Sendfile, false)
+	l.SendfileMaxChunk.Merge(p.SendfileMaxChunk, 2<<20)
+	l.OutputBuffers.Merge(p.OutputBuffers, conf.Bufs{Num: 2, Size: 32768})
+	l.ReadAhead.Merge(p.ReadAhead, 0)
+	l.LimitRate.Merge(p.LimitRate, &sizeValue{})
+	l.LimitRateAfter.Merge(p.LimitRateAfter, &sizeValue{})
 	l.AbsoluteRedirect.Merge(p.AbsoluteRedirect, true)
 	l.ServerNameInRedirect.Merge(p.ServerNameInRedirect, false)
 	l.PortInRedirect.Merge(p.PortInRedirect, true)

@@ -215,7 +215,7 @@ func (x *echoRun) header() int {
 	r.HeadersOut.Status = x.c.status.V
 	r.SetContentType()
 	r.HeadersOut.ContentLengthN = -1
-	r.HeadersOut.Del("Accept-Ranges")
+	r.ClearAcceptRanges()
 	return sent(r.SendHeader())
 }
 
@@ -399,10 +399,8 @@ func echoHeaderFilter(next HeaderFilter) HeaderFilter {
 	return func(r *Request) error {
 		c := r.LocCtx[echoModule.Index].(*echoConf)
 		if c.before != nil || c.after != nil {
-			r.HeadersOut.ContentLengthN = -1
-			r.HeadersOut.Del("Content-Length")
-			r.HeadersOut.LengthListed = false
-			r.HeadersOut.Del("Accept-Ranges")
+			r.ClearContentLength()
+			r.ClearAcceptRanges()
 		}
 		return next(r)
 	}

@@ -72,8 +72,8 @@ func init() {
 func initFiles(cf *conf.Conf) error {
 	main := mainConfOf(cf)
 	main.AddHandler(Content, indexHandler)
+	main.AddHandler(Content, precompressedHandler)
 	main.AddHandler(Content, staticHandler)
-	main.AddHeaderFilter(notModifiedFilter)
 	return nil
 }
 

@@ -204,7 +204,7 @@ func (r *Request) specialResponse(status int) int {
 		h.Charset = ""
 	}
 	h.LastModified = -1
-	h.Del("Accept-Ranges")
+	r.ClearAcceptRanges()
 	h.Del("ETag")
 	h.Del("Content-Length")
 	h.Del("Last-Modified")

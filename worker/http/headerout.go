@@ -53,12 +53,16 @@ func (r *Request) chunkedHeader() {
 	if h.Status == 304 || h.Status == 204 || h.Status < 200 || r.MethodID == MethodHead {
 		return
 	}
-	if h.ContentLengthN != -1 {
+	if h.ContentLengthN != -1 && !r.filters.expectTrailers {
 		return
 	}
-	if r.HTTPVersion >= 1001 && r.Loc.ChunkedTransferEncoding.V {
+	switch {
+	case r.HTTPVersion >= 1001 && r.Loc.ChunkedTransferEncoding.V:
+		if r.filters.expectTrailers {
+			r.ClearContentLength()
+		}
 		r.Chunked = true
-	} else {
+	case h.ContentLengthN == -1:
 		r.KeepAlive = false
 	}
 }
@@ -200,6 +204,9 @@ func (r *Request) appendConnection(b []byte) []byte {
 		}
 	default:
 		b = append(b, "Connection: close\r\n"...)
+	}
+	if r.filters.gzipVary && gzipConfOf(r).vary.V {
+		b = append(b, "Vary: Accept-Encoding\r\n"...)
 	}
 	return b
 }

@@ -38,6 +38,8 @@ type addedHeader struct {
 type headersConf struct {
 	expires conf.Setting[expiresValue]
 	added   []addedHeader
+
+	trailers []addedHeader
 }
 
 // headersMain tells whether any block has one of the directives.
@@ -54,6 +56,9 @@ var headersModule = &conf.Module{
 		if hc.added == nil {
 			hc.added = p.added
 		}
+		if hc.trailers == nil {
+			hc.trailers = p.trailers
+		}
 		return nil
 	},
 }
@@ -62,6 +67,7 @@ func init() {
 	headersModule.Postconfiguration = func(cf *conf.Conf) error {
 		if cf.Ctx.Main[headersModule.Index].(*headersMain).used {
 			mainConfOf(cf).AddHeaderFilter(headersFilter)
+			mainConfOf(cf).AddBodyFilter(trailersFilter)
 		}
 		return nil
 	}
@@ -69,6 +75,8 @@ func init() {
 	headersModule.Commands = []conf.Command{
 		{Name: "add_header", Ctx: loc, Args: conf.Take23, Level: conf.LocConf, Set: setAddHeader,
 			Doc: "Adds a header to responses with the statuses 200, 201, 204, 206, 301 to 304, 307 and 308, or to all with always."},
+		{Name: "add_trailer", Ctx: loc, Args: conf.Take23, Level: conf.LocConf, Set: setAddHeader,
+			Doc: "Adds a header behind the body of chunked responses with those statuses, or of all with always."},
 		{Name: "expires", Ctx: loc, Args: conf.Take12, Level: conf.LocConf, Set: setExpires,
 			Doc: "Adds Expires and Cache-Control: a time, `modified` and a time, @time of the day, epoch, max or off."},
 	}
@@ -88,8 +96,32 @@ func setAddHeader(cf *conf.Conf, c any) error {
 		}
 		h.always = true
 	}
-	hc.added = append(hc.added, h)
+	if cf.Args[0] == "add_trailer" {
+		hc.trailers = append(hc.trailers, h)
+	} else {
+		hc.added = append(hc.added, h)
+	}
 	return nil
+}
+
+// trailersFilter makes the trailers at the end of a body.
+func trailersFilter(next BodyFilter) BodyFilter {
+	return func(r *Request, b Buf) error {
+		if b.Last && r.filters.expectTrailers && !r.HeaderOnly {
+			hc := r.LocCtx[headersModule.Index].(*headersConf)
+			safe := plainStatus(r.HeadersOut.Status)
+			for i := range hc.trailers {
+				t := &hc.trailers[i]
+				if !safe && !t.always {
+					continue
+				}
+				if value := string(t.value.AppendTo(r, nil)); value != "" {
+					r.filters.trailers = append(r.filters.trailers, OutHeader{t.name, value})
+				}
+			}
+		}
+		return next(r, b)
+	}
 }
 
 func setExpires(cf *conf.Conf, c any) error {
@@ -177,16 +209,10 @@ func plainStatus(status int) bool {
 func headersFilter(next HeaderFilter) HeaderFilter {
 	return func(r *Request) error {
 		hc := r.LocCtx[headersModule.Index].(*headersConf)
-		if r.Parent != nil || hc.expires.V.mode == expiresOff && hc.added == nil {
+		if r.Parent != nil || hc.expires.V.mode == expiresOff && hc.added == nil && hc.trailers == nil {
 			return next(r)
 		}
 		h := &r.HeadersOut
-		// In nginx a filter behind this one adds it.
-		ranges := ""
-		if i := h.Get("Accept-Ranges"); i >= 0 {
-			ranges = h.List[i].Value
-			h.Del("Accept-Ranges")
-		}
 		safe := plainStatus(h.Status)
 		if safe {
 			r.setExpires(hc.expires.V)
@@ -200,8 +226,8 @@ func headersFilter(next HeaderFilter) HeaderFilter {
 				r.addHeader(a.name, value)
 			}
 		}
-		if ranges != "" {
-			h.Add("Accept-Ranges", ranges)
+		for i := range hc.trailers {
+			r.filters.expectTrailers = r.filters.expectTrailers || safe || hc.trailers[i].always
 		}
 		return next(r)
 	}

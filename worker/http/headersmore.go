@@ -169,7 +169,11 @@ func moreFilter(next HeaderFilter) HeaderFilter {
 				continue
 			}
 			for _, h := range rule.headers {
-				r.HeadersOut.Set(h.name, string(h.value.AppendTo(r, nil)))
+				value := string(h.value.AppendTo(r, nil))
+				if value == "" && strings.EqualFold(h.name, "Accept-Ranges") {
+					r.AllowRanges = false
+				}
+				r.HeadersOut.Set(h.name, value)
 			}
 		}
 		return next(r)

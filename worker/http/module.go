@@ -24,6 +24,7 @@ type MainConf struct {
 	bodyFilters   []func(next BodyFilter) BodyFilter
 	headerFilter  HeaderFilter
 	bodyFilter    BodyFilter
+	postponed     BodyFilter // what is behind the filter that orders the output of subrequests
 }
 
 // AddHandler appends a handler to a phase; for Postconfiguration.
@@ -40,17 +41,6 @@ func (m *MainConf) AddHeaderFilter(wrap func(next HeaderFilter) HeaderFilter) {
 // AddBodyFilter puts a filter in front of the body filters there are.
 func (m *MainConf) AddBodyFilter(wrap func(next BodyFilter) BodyFilter) {
 	m.bodyFilters = append(m.bodyFilters, wrap)
-}
-
-// buildFilters links the filters.
-func (m *MainConf) buildFilters() {
-	m.headerFilter, m.bodyFilter = headerFilter, writeFilter
-	for _, wrap := range m.headerFilters {
-		m.headerFilter = wrap(m.headerFilter)
-	}
-	for _, wrap := range m.bodyFilters {
-		m.bodyFilter = wrap(m.bodyFilter)
-	}
 }
 
 // SrvConf is the core module's struct of a server block.
@@ -110,6 +100,11 @@ type LocConf struct {
 	TCPNodelay               conf.Setting[bool]
 	TCPNopush                conf.Setting[bool]
 	Sendfile                 conf.Setting[bool]
+	SendfileMaxChunk         conf.Setting[int64]
+	OutputBuffers            conf.Setting[conf.Bufs]
+	ReadAhead                conf.Setting[int64]
+	LimitRate                conf.Setting[*sizeValue]
+	LimitRateAfter           conf.Setting[*sizeValue]
 	AbsoluteRedirect         conf.Setting[bool]
 	ServerNameInRedirect     conf.Setting[bool]
 	PortInRedirect           conf.Setting[bool]

@@ -136,12 +136,12 @@ func (r *Request) output(b Buf) error {
 // writeFilter is the last of the body filters: it frames chunks, gathers small
 // pieces and sends large ones.
 func writeFilter(r *Request, b Buf) error {
-	if s := r.sub; s != nil && !s.direct {
-		return s.write(r, b)
-	}
 	o := r.outBuf()
 	if o.last {
 		return nil // nothing follows the end
+	}
+	if b.Last && len(r.filters.trailers) > 0 && r.Chunked && !r.HeaderOnly {
+		return r.writeTrailers(b)
 	}
 	size := int64(len(b.Data)) + b.FileLen
 	if r.HeaderOnly {
@@ -180,6 +180,24 @@ func writeFilter(r *Request, b Buf) error {
 	return nil
 }
 
+// writeTrailers ends a chunked body with headers behind it.
+func (r *Request) writeTrailers(b Buf) error {
+	b.Last = false
+	if len(b.Data) > 0 || b.FileLen > 0 {
+		if err := writeFilter(r, b); err != nil {
+			return err
+		}
+	}
+	o := &r.out
+	o.last = true
+	o.buf = append(o.buf, "0\r\n"...)
+	for _, t := range r.filters.trailers {
+		o.buf = appendField(o.buf, t.Name, t.Value)
+	}
+	o.buf = append(o.buf, "\r\n"...)
+	return r.flushOut()
+}
+
 // writeLarge sends what is held back, and data that does not fit in with it,
 // in one system call.
 func (r *Request) writeLarge(data []byte, tail string) error {
@@ -215,12 +233,23 @@ func (c *Conn) writeAll(r *Request, p []byte) error {
 		return errClosed
 	}
 	for {
-		n, err := c.FD.Write(p)
+		now := len(p)
+		if r.Main.limited() {
+			room, err := c.throttle(r.Main)
+			if err != nil {
+				return err
+			}
+			now = int(min(int64(now), room))
+		}
+		n, err := c.FD.Write(p[:now])
 		c.sent(r, n)
 		if n == len(p) {
 			return nil
 		}
-		p = p[n:]
+		p = p[max(n, 0):]
+		if n == now {
+			continue
+		}
 		if err = c.canWrite(r, err); err != nil {
 			return err
 		}
@@ -231,6 +260,17 @@ func (c *Conn) writeAll(r *Request, p []byte) error {
 func (c *Conn) writeVec(r *Request, bufs [][]byte) error {
 	if c.errored {
 		return errClosed
+	}
+	if r.Main.limited() {
+		for _, b := range bufs {
+			if len(b) == 0 {
+				continue
+			}
+			if err := c.writeAll(r, b); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	for {
 		n, err := c.FD.Writev(bufs)
@@ -252,6 +292,9 @@ func (c *Conn) writeVec(r *Request, bufs [][]byte) error {
 func (c *Conn) sent(r *Request, n int) {
 	c.BytesOut += int64(n)
 	r.Main.BytesOut += int64(n)
+	if r.Main.limited() {
+		r.Main.filters.limit.sent(r.Main, int64(n))
+	}
 }
 
 // canWrite waits for room in the socket after a write that was not complete,
@@ -282,54 +325,40 @@ func (c *Conn) canWrite(r *Request, err error) error {
 // writeFile sends what is held back and then a part of a file.
 func (r *Request) writeFile(b Buf) error {
 	c := r.Conn
-	lc := r.Loc
-	if lc.Sendfile.V && lc.TCPNopush.V && !c.corked {
+	o := &r.out
+	if room := int64(cap(o.buf) - len(o.buf) - len("\r\n"+lastChunk)); b.FileLen <= room {
+		// A small file leaves together with the header.
+		n, err := unix.Pread(b.File, o.buf[len(o.buf):len(o.buf)+int(b.FileLen)], b.Off)
+		if err == nil && int64(n) == b.FileLen {
+			o.buf = o.buf[:len(o.buf)+n]
+			return nil
+		}
+	}
+	if r.Loc.TCPNopush.V && !c.corked {
 		c.cork(true)
 	}
-	if lc.Sendfile.V {
-		if err := r.flushOut(); err != nil {
-			return err
-		}
-		return c.sendfile(r, b)
+	if err := r.flushOut(); err != nil {
+		return err
 	}
-	o := &r.out
-	buf := r.Server.buffers.get(fileBufferSize)
-	defer r.Server.buffers.put(buf)
-	for off, end := b.Off, b.Off+b.FileLen; off < end; {
-		n, err := unix.Pread(b.File, buf[:min(int64(len(buf)), end-off)], off)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			r.LogErr(logging.Crit, err, "pread() failed")
-			c.errored = true
-			return errClosed
-		case n == 0:
-			r.Log(logging.Alert, "the file has been cut short while it was being sent")
-			c.errored = true
-			return errClosed
-		}
-		off += int64(n)
-		if off == end && len(o.buf)+n+len("\r\n"+lastChunk) <= cap(o.buf) {
-			o.buf = append(o.buf, buf[:n]...)
-		} else if err := r.writeLarge(buf[:n], ""); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.sendfile(r, b)
 }
 
-// fileBufferSize is the size of output_buffers, of which one is enough here.
-const fileBufferSize = 32768
-
-// sendfileMax bounds one sendfile(2), so that a fast client does not keep the
-// loop from others.
-const sendfileMax = 2 << 20
-
 func (c *Conn) sendfile(r *Request, b Buf) error {
+	chunk := r.Loc.SendfileMaxChunk.V
+	if chunk == 0 {
+		chunk = maxSendfile
+	}
 	off, end := b.Off, b.Off+b.FileLen
 	for off < end {
-		n, err := unix.Sendfile(c.FD.Sysfd, b.File, &off, int(min(end-off, sendfileMax)))
+		now := min(end-off, chunk)
+		if r.Main.limited() {
+			room, err := c.throttle(r.Main)
+			if err != nil {
+				return err
+			}
+			now = min(now, room)
+		}
+		n, err := unix.Sendfile(c.FD.Sysfd, b.File, &off, int(now))
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -342,11 +371,17 @@ func (c *Conn) sendfile(r *Request, b Buf) error {
 			return errClosed
 		}
 		c.sent(r, max(n, 0))
-		if err != nil {
+		switch {
+		case err != nil:
 			if err = c.canWrite(r, err); err != nil {
 				return err
 			}
+		case off < end && int64(n) == chunk:
+			r.Server.loop.Yield() // a fast client must not keep others waiting
 		}
 	}
 	return nil
 }
+
+// maxSendfile is how much one sendfile(2) may be asked for.
+const maxSendfile = 1 << 30

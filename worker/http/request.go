@@ -179,7 +179,10 @@ type Request struct {
 	Plain      bool // HTTP/0.9: no header at all
 	// BodyFileQuiet keeps ReadBody from logging what client_body_in_file_only does anyway, as ngx_lua does.
 	BodyFileQuiet bool
-	Quoted        bool // the URI that was sent had percent-encoding or a plus in its path
+	// AllowRanges is set by handlers whose body, whose length is known, may be sent in parts.
+	AllowRanges bool
+	SingleRange bool // not more than one part
+	Quoted      bool // the URI that was sent had percent-encoding or a plus in its path
 
 	Conn     *Conn
 	Main     *Request // itself unless it is a subrequest
@@ -203,13 +206,14 @@ type Request struct {
 	onAbort          func()
 	abortBehindInput bool
 
-	sub    *subState   // nil without subrequests
-	bodyOf *Request    // whose body it is, of a subrequest
-	vars   *[]varValue // of the variables that have a place; subrequests may share them
-	engine requestState
-	body   requestBody
-	out    output
-	parts  requestParts
+	sub     *subState   // nil without subrequests
+	bodyOf  *Request    // whose body it is, of a subrequest
+	vars    *[]varValue // of the variables that have a place; subrequests may share them
+	engine  requestState
+	body    requestBody
+	out     output
+	filters filterState
+	parts   requestParts
 
 	cleanups []func()
 }

@@ -80,6 +80,7 @@ type Server struct {
 	freeConns    []*Conn
 	freeRequests []*Request
 	buffers      bufferPool
+	compressors  map[compressorKey][]*compressing // that are free
 }
 
 // NewServer makes the engine for a configuration. The listen sockets'

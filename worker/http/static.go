@@ -56,16 +56,12 @@ func staticHandler(r *Request) int {
 		return Declined
 	}
 	path := r.filename()
-	fd, errno := openFile(path)
+	f, call, errno := r.openStatic(path)
 	if errno != 0 {
-		return r.fileError("open()", path, errno)
+		return r.fileError(call, path, errno)
 	}
-	defer func() { _ = unix.Close(fd) }()
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return r.fileError("fstat()", path, err)
-	}
-	switch st.Mode & unix.S_IFMT {
+	defer f.close()
+	switch f.mode & unix.S_IFMT {
 	case unix.S_IFDIR:
 		return r.redirectToDirectory()
 	case unix.S_IFREG:
@@ -79,14 +75,19 @@ func staticHandler(r *Request) int {
 	if rc := r.discardForHandler(); rc != OK {
 		return rc
 	}
+	r.fileHeader(&f)
+	return r.sendFile(&f)
+}
+
+// fileHeader makes the header of a response that is a file.
+func (r *Request) fileHeader(f *staticFile) {
 	r.HeadersOut.Status = 200
-	r.HeadersOut.ContentLengthN = st.Size
-	r.HeadersOut.LastModified = st.Mtim.Sec
+	r.HeadersOut.ContentLengthN = f.size
+	r.HeadersOut.LastModified = f.mtime
 	if fileConfOf(r).ETag.V {
-		r.HeadersOut.Add("ETag", etagOf(st.Mtim.Sec, st.Size))
+		r.HeadersOut.Add("ETag", etagOf(f.mtime, f.size))
 	}
 	r.SetContentType()
-	return r.sendFile(fd, st.Size)
 }
 
 // etagOf makes the entity tag of a file.
@@ -125,44 +126,19 @@ func (r *Request) redirectToDirectory() int {
 	return 301
 }
 
-// sendFile sends header and body of a file, or the parts of it that the client asks for.
-func (r *Request) sendFile(fd int, size int64) int {
-	switch r.checkConditions() {
-	case 412:
-		return 412
-	case 304:
-		r.notModified()
-		return sent(r.SendHeader())
-	}
-	ranges, status := r.selectRanges(size)
-	if status == 416 {
-		return 416
-	}
+// sendFile sends header and body of a file.
+func (r *Request) sendFile(f *staticFile) int {
+	r.AllowRanges = true
 	if err := r.SendHeader(); err != nil || r.HeaderOnly {
 		return sent(err)
 	}
-	if ranges == nil {
-		return sent(r.output(Buf{File: fd, FileLen: size, Last: true}))
-	}
-	if len(ranges.list) == 1 {
-		only := ranges.list[0]
-		return sent(r.output(Buf{File: fd, Off: only.start, FileLen: only.end - only.start, Last: true}))
-	}
-	for _, part := range ranges.list {
-		if err := r.output(Buf{Data: ranges.partHeader(part, size)}); err != nil {
-			return Error
-		}
-		if err := r.output(Buf{File: fd, Off: part.start, FileLen: part.end - part.start}); err != nil {
-			return Error
-		}
-	}
-	return sent(r.output(Buf{Data: ranges.end(), Last: true}))
+	return sent(r.output(Buf{File: f.fd, FileLen: f.size, Last: true}))
 }
 
 // sent is what a handler returns when its response has been sent, or could not be.
 func sent(err error) int {
 	if err != nil {
-		return Error
+		return StatusOf(err)
 	}
 	return OK
 }

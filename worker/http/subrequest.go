@@ -59,7 +59,6 @@ type subState struct {
 
 	queue     []piece // output behind that of subrequests that have not ended
 	advancing bool
-	direct    bool       // output goes to the client, not to the queue
 	all       []*Request // of a main request: to be freed with it
 }
 
@@ -67,6 +66,7 @@ type subState struct {
 type piece struct {
 	sr   *Request
 	data []byte
+	file Buf // a part of a file whose descriptor is the piece's own, if FileLen > 0
 	last bool
 }
 
@@ -277,12 +277,17 @@ func (s *subState) write(r *Request, b Buf) error {
 	if len(s.queue) == 0 && r.inTurn() {
 		return r.emit(b)
 	}
-	data, err := r.readBuf(b)
-	if err != nil {
-		return err
+	p := piece{data: bytes.Clone(b.Data), last: b.Last}
+	if b.FileLen > 0 {
+		fd, err := unix.FcntlInt(uintptr(b.File), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			r.LogErr(logging.Crit, err, "dup() failed")
+			return errClosed
+		}
+		p.file = Buf{File: fd, Off: b.Off, FileLen: b.FileLen}
 	}
-	if len(data) > 0 || b.Last && r.Parent == nil {
-		s.queue = append(s.queue, piece{data: data, last: b.Last})
+	if len(p.data) > 0 || b.FileLen > 0 || b.Last && r.Parent == nil {
+		s.queue = append(s.queue, p)
 	}
 	if b.Last {
 		r.out.last = true
@@ -312,10 +317,8 @@ func (r *Request) emit(b Buf) error {
 			return err
 		}
 	}
-	to.sub.direct = true
-	defer func() { to.sub.direct = false }()
 	to.out.last = false
-	return writeFilter(to, b)
+	return to.MainConf.postponed(to, b)
 }
 
 // readBuf makes the content of a piece of a body one that lasts.
@@ -354,9 +357,10 @@ func (r *Request) advance() {
 			if !p.sr.sub.done {
 				break
 			}
-		} else if r.emit(Buf{Data: p.data, Last: p.last}) != nil {
+		} else if r.emit(p.buf()) != nil {
 			r.Conn.errored = true
 		}
+		p.close()
 		s.queue = s.queue[1:]
 	}
 	s.advancing = false
@@ -365,12 +369,35 @@ func (r *Request) advance() {
 	}
 }
 
+// buf is the piece as it goes on.
+func (p *piece) buf() Buf {
+	b := p.file
+	b.Data, b.Last = p.data, p.last
+	return b
+}
+
+func (p *piece) close() {
+	if p.file.FileLen > 0 {
+		_ = unix.Close(p.file.File)
+	}
+}
+
+// closePieces closes the files of output that will not be sent any more.
+func (r *Request) closePieces() {
+	for i := range r.sub.queue {
+		r.sub.queue[i].close()
+	}
+	r.sub.queue = nil
+}
+
 // freeSubrequests frees the subrequests of a main request.
 func (r *Request) freeSubrequests() {
 	if r.sub == nil {
 		return
 	}
+	r.closePieces()
 	for _, sr := range r.sub.all {
+		sr.closePieces()
 		for _, h := range r.MainConf.subrequestEnds {
 			h(sr)
 		}

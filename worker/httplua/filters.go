@@ -44,7 +44,7 @@ func headerFilter(next http.HeaderFilter) http.HeaderFilter {
 		switch rc := q.lua.Runtime().RunHeaderFilter(&q.lua, fn); rc {
 		case luart.OK:
 			if r.HeadersOut.ContentLengthN < 0 && length >= 0 {
-				r.HeadersOut.Del("Accept-Ranges")
+				r.ClearAcceptRanges()
 			}
 			return next(r)
 		case luart.Error:

@@ -237,16 +237,8 @@ func (q *request) HeaderOnly() bool { return q.r.HeaderOnly }
 func (q *request) HasContentLength() bool   { return q.r.HeadersOut.ContentLengthN >= 0 }
 func (q *request) SetContentLength(n int64) { q.r.HeadersOut.ContentLengthN = n }
 
-func (q *request) ClearContentLength() {
-	out := &q.r.HeadersOut
-	out.ContentLengthN = -1
-	if out.LengthListed {
-		out.LengthListed = false
-		q.removeHeaderOut("Content-Length")
-	}
-}
-
-func (q *request) ClearAcceptRanges()     { q.removeHeaderOut("Accept-Ranges") }
+func (q *request) ClearContentLength()    { q.r.ClearContentLength() }
+func (q *request) ClearAcceptRanges()     { q.r.ClearAcceptRanges() }
 func (q *request) SetDefaultContentType() { q.r.SetContentType() }
 
 func (q *request) SetRedirect(status int, location string) {

@@ -5,6 +5,9 @@ import (
 	"math"
 	"strconv"
 	"sync/atomic"
+
+	"perilune/conf"
+	"perilune/logging"
 )
 
 // etag is the response's entity tag, "" without one.
@@ -76,8 +79,7 @@ func matchETag(list []byte, etag string, weak bool) bool {
 	return false
 }
 
-// notModifiedFilter answers conditional requests for all that is not a static file: those look at the conditions before
-// they look at the ranges.
+// notModifiedFilter answers conditional requests.
 func notModifiedFilter(next HeaderFilter) HeaderFilter {
 	return func(r *Request) error {
 		if r.HeadersOut.Status != 200 || r != r.Main {
@@ -88,10 +90,8 @@ func notModifiedFilter(next HeaderFilter) HeaderFilter {
 			r.notModified()
 		case 412:
 			r.CleanHeader()
-			if r.specialResponse(412) != OK {
-				return errClosed
-			}
-			return StatusError(412)
+			_ = r.specialResponse(412)
+			return errClosed // the handler has no part in it any more
 		}
 		return next(r)
 	}
@@ -102,15 +102,19 @@ func (r *Request) notModified() {
 	out := &r.HeadersOut
 	out.Status, out.StatusLine = 304, ""
 	out.ContentType, out.Charset = "", ""
-	out.ContentLengthN = -1
+	r.ClearContentLength()
+	r.ClearAcceptRanges()
+	out.Del("Content-Encoding")
 }
 
-// byteRange is a part of a file; end is behind its last byte.
+// byteRange is a part of a body; end is behind its last byte.
 type byteRange struct{ start, end int64 }
 
 // byteRanges are the parts of a response with status 206.
 type byteRanges struct {
 	list     []byteRange
+	offset   int64  // of the body that has passed
+	size     int64  // of the whole body
 	boundary string // of a multipart body
 	kind     string // content type of a part
 }
@@ -118,39 +122,124 @@ type byteRanges struct {
 // rangeBoundary numbers the multipart bodies of the process.
 var rangeBoundary atomic.Uint64
 
-// selectRanges looks at Range and If-Range and changes the header of the response. Ranges is nil when the whole file
-// is to be sent; status is 416 when no range can be.
-func (r *Request) selectRanges(size int64) (ranges *byteRanges, status int) {
-	limit := fileConfOf(r).MaxRanges.V
-	if r.HTTPVersion < 1000 || limit == 0 {
-		return nil, 0
+// rangeModule answers requests for parts of a body.
+var rangeModule = &conf.Module{Name: "http_range", Kind: conf.HTTPKind}
+
+func init() {
+	rangeModule.Postconfiguration = func(cf *conf.Conf) error {
+		mainConfOf(cf).AddHeaderFilter(rangeHeaderFilter)
+		return nil
 	}
-	out := &r.HeadersOut
-	spec := r.HeadersIn.Value(HeaderRange)
-	const unit = "bytes="
-	if len(spec) <= len(unit) || !equalLower(spec[:len(unit)], unit) || !r.ifRange() {
-		out.Add("Accept-Ranges", "bytes")
-		return nil, 0
+}
+
+// rangeHeaderFilter looks at Range and If-Range, where the handler allows ranges.
+func rangeHeaderFilter(next HeaderFilter) HeaderFilter {
+	return func(r *Request) error {
+		out := &r.HeadersOut
+		if !r.AllowRanges || r.HTTPVersion < 1000 || out.Status != 200 || r != r.Main || out.ContentLengthN < 0 {
+			return next(r)
+		}
+		limit := fileConfOf(r).MaxRanges.V
+		if limit == 0 {
+			return next(r)
+		}
+		if r.SingleRange {
+			limit = 1
+		}
+		spec := r.HeadersIn.Value(HeaderRange)
+		const unit = "bytes="
+		if len(spec) <= len(unit) || !equalLower(spec[:len(unit)], unit) || !r.ifRange() {
+			out.Add("Accept-Ranges", "bytes")
+			return next(r)
+		}
+		size := out.ContentLengthN
+		list, status := parseRanges(spec[len(unit):], size, limit)
+		switch {
+		case status == 416:
+			out.Status = 416
+			out.Del("Content-Range")
+			out.Add("Content-Range", "bytes */"+strconv.FormatInt(size, 10))
+			r.ClearContentLength()
+			return StatusError(416)
+		case status != 0:
+			out.Add("Accept-Ranges", "bytes")
+			return next(r)
+		}
+		out.Status, out.StatusLine = 206, ""
+		ranges := &byteRanges{list: list, size: size}
+		r.filters.ranges = ranges
+		r.ClearContentLength()
+		out.Del("Content-Range")
+		if len(list) == 1 {
+			out.Add("Content-Range", "bytes "+list[0].text(size))
+			out.ContentLengthN = list[0].end - list[0].start
+		} else {
+			ranges.multipart(out, size)
+		}
+		return next(r)
 	}
-	list, status := parseRanges(spec[len(unit):], size, limit)
-	switch {
-	case status == 416:
-		out.Add("Content-Range", "bytes */"+strconv.FormatInt(size, 10))
-		out.ContentLengthN = -1
-		return nil, 416
-	case status != 0:
-		out.Add("Accept-Ranges", "bytes")
-		return nil, 0
+}
+
+// rangeBodyFilter lets only the ranges of a body pass. It is in front of all other
+// filters: one that changes a body has taken AllowRanges away.
+func rangeBodyFilter(next BodyFilter) BodyFilter {
+	return func(r *Request, b Buf) error {
+		rs := r.filters.ranges
+		switch {
+		case rs == nil:
+			return next(r, b)
+		case len(rs.list) > 1:
+			return rs.multipartBody(r, b, next)
+		}
+		start := rs.offset
+		size := int64(len(b.Data)) + b.FileLen
+		rs.offset += size
+		part, passed := b.cut(rs.list[0], start)
+		if !passed && !b.Last && !b.Flush {
+			return nil
+		}
+		return next(r, part)
 	}
-	out.Status, out.StatusLine = 206, ""
-	ranges = &byteRanges{list: list}
-	if len(list) == 1 {
-		out.Add("Content-Range", "bytes "+list[0].text(size))
-		out.ContentLengthN = list[0].end - list[0].start
-		return ranges, 0
+}
+
+// cut leaves of a piece, which begins at start of the whole body, what is in the range.
+func (b Buf) cut(rg byteRange, start int64) (part Buf, found bool) {
+	size := int64(len(b.Data)) + b.FileLen
+	from, to := max(rg.start-start, 0), min(rg.end-start, size)
+	part = Buf{Flush: b.Flush, Last: b.Last}
+	if from >= to {
+		return part, false
 	}
-	ranges.multipart(out, size)
-	return ranges, 0
+	if b.FileLen > 0 {
+		part.File, part.Off, part.FileLen = b.File, b.Off+from, to-from
+	} else {
+		part.Data = b.Data[from:to]
+	}
+	return part, true
+}
+
+// multipartBody sends several ranges, of a body that is in one piece.
+func (rs *byteRanges) multipartBody(r *Request, b Buf, next BodyFilter) error {
+	size := int64(len(b.Data)) + b.FileLen
+	if size == 0 {
+		return next(r, b)
+	}
+	if rs.offset != 0 || size != rs.size {
+		r.Log(logging.Alert, "range in overlapped buffers")
+		return errClosed
+	}
+	rs.offset = size
+	for _, rg := range rs.list {
+		if err := next(r, Buf{Data: rs.partHeader(rg, size)}); err != nil {
+			return err
+		}
+		part, _ := b.cut(rg, 0)
+		part.Last, part.Flush = false, false
+		if err := next(r, part); err != nil {
+			return err
+		}
+	}
+	return next(r, Buf{Data: rs.end(), Last: b.Last, Flush: b.Flush})
 }
 
 // ifRange tells whether the file is the one that If-Range means.
