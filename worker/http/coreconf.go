@@ -161,7 +161,17 @@ func outputCommands() []conf.Command {
 		loc("output_buffers", conf.Take2, conf.SetBufs(func(c *LocConf) *conf.Setting[conf.Bufs] { return &c.OutputBuffers }),
 			"Size of the pieces in which files are read where sendfile is off or a filter wants them; the number is checked and otherwise without effect. 2 32k by default."),
 		loc("read_ahead", conf.Take1, conf.SetSize(func(c *LocConf) *conf.Setting[int64] { return &c.ReadAhead }),
-			"If it is not 0, the kernel is told that files are read from beginning to end; 0 by default."))
+			"Of files longer than this the kernel is told that they are read from beginning to end; 0, the default, is never."),
+		loc("disable_symlinks", conf.Take12, setDisableSymlinks,
+			"Whether files behind symbolic links are refused: off, on, if_not_owner (of link and file); from= is the part of the path that is not looked at."),
+		loc("open_file_cache", conf.Take12, setOpenFileCache,
+			"Keeps open files: max= is their number, inactive= how long one is kept that nobody asks for, 60s by default; off by default."),
+		loc("open_file_cache_valid", conf.Take1, conf.SetSec(func(c *LocConf) *conf.Setting[time.Duration] { return &c.OpenFileCacheValid }),
+			"How long what the cache knows of a file is not looked at again; 60s by default."),
+		loc("open_file_cache_min_uses", conf.Take1, conf.SetNum(func(c *LocConf) *conf.Setting[int] { return &c.OpenFileCacheMinUses }),
+			"How often a file must be asked for to be kept open; 1 by default."),
+		loc("open_file_cache_errors", conf.Flag, flag(func(c *LocConf) *conf.Setting[bool] { return &c.OpenFileCacheErrors }),
+			"Whether the cache keeps that a file is missing; off by default."))
 }
 
 func keepaliveCommands() []conf.Command {
@@ -314,6 +324,11 @@ func mergeLoc(cf *conf.Conf, prev, c any) error {
 	l.SendfileMaxChunk.Merge(p.SendfileMaxChunk, 2<<20)
 	l.OutputBuffers.Merge(p.OutputBuffers, conf.Bufs{Num: 2, Size: 32768})
 	l.ReadAhead.Merge(p.ReadAhead, 0)
+	l.DisableSymlinks.Merge(p.DisableSymlinks, symlinksConf{})
+	l.OpenFileCache.Merge(p.OpenFileCache, nil)
+	l.OpenFileCacheValid.Merge(p.OpenFileCacheValid, time.Minute)
+	l.OpenFileCacheMinUses.Merge(p.OpenFileCacheMinUses, 1)
+	l.OpenFileCacheErrors.Merge(p.OpenFileCacheErrors, false)
 	l.LimitRate.Merge(p.LimitRate, &sizeValue{})
 	l.LimitRateAfter.Merge(p.LimitRateAfter, &sizeValue{})
 	l.AbsoluteRedirect.Merge(p.AbsoluteRedirect, true)

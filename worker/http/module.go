@@ -103,6 +103,11 @@ type LocConf struct {
 	SendfileMaxChunk         conf.Setting[int64]
 	OutputBuffers            conf.Setting[conf.Bufs]
 	ReadAhead                conf.Setting[int64]
+	DisableSymlinks          conf.Setting[symlinksConf]
+	OpenFileCache            conf.Setting[*fileCache] // nil: off
+	OpenFileCacheValid       conf.Setting[time.Duration]
+	OpenFileCacheMinUses     conf.Setting[int]
+	OpenFileCacheErrors      conf.Setting[bool]
 	LimitRate                conf.Setting[*sizeValue]
 	LimitRateAfter           conf.Setting[*sizeValue]
 	AbsoluteRedirect         conf.Setting[bool]

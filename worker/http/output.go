@@ -377,10 +377,18 @@ func (c *Conn) sendfile(r *Request, b Buf) error {
 				return err
 			}
 		case off < end && int64(n) == chunk:
-			r.Server.loop.Yield() // a fast client must not keep others waiting
+			c.nextTurn() // a fast client must not keep others waiting
 		}
 	}
 	return nil
+}
+
+// nextTurn lets the loop look at all other descriptors once.
+func (c *Conn) nextTurn() {
+	var w loop.Waiter
+	l := c.Server.loop
+	l.Post(func() { l.Wake(&w, nil) })
+	_ = l.Park(&w, 0)
 }
 
 // maxSendfile is how much one sendfile(2) may be asked for.

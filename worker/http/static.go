@@ -164,7 +164,7 @@ func indexHandler(r *Request) int {
 		if len(name) > 0 && name[0] == '/' {
 			return r.InternalRedirect(bytes.Clone(name), r.Args)
 		}
-		_, err := statFile(path)
+		_, call, err := r.statPath(path)
 		switch {
 		case err == nil:
 			return r.InternalRedirect(append(bytes.Clone(r.URI), name...), r.Args)
@@ -180,7 +180,7 @@ func indexHandler(r *Request) int {
 			tested = true
 		}
 		if !errors.Is(err, unix.ENOENT) {
-			r.Log(logging.Crit, "stat() \"%s\" failed %s", path, logging.ErrnoText(err))
+			r.Log(logging.Crit, "%s \"%s\" failed %s", call, path, logging.ErrnoText(err))
 			return 500
 		}
 	}
@@ -190,7 +190,7 @@ func indexHandler(r *Request) int {
 // testDirectory tells a directory without index from one that is not there.
 func (r *Request) testDirectory(path, dir []byte) int {
 	dir = bytes.TrimSuffix(dir, []byte{'/'})
-	mode, err := statFile(dir)
+	mode, call, err := r.statPath(dir)
 	switch {
 	case errors.Is(err, unix.EMLINK) || errors.Is(err, unix.ELOOP):
 		return 403
@@ -199,7 +199,7 @@ func (r *Request) testDirectory(path, dir []byte) int {
 	case errors.Is(err, unix.EACCES):
 		return OK
 	case err != nil:
-		r.Log(logging.Crit, "stat() \"%s\" failed %s", dir, logging.ErrnoText(err))
+		r.Log(logging.Crit, "%s \"%s\" failed %s", call, dir, logging.ErrnoText(err))
 		return 500
 	case mode&unix.S_IFMT != unix.S_IFDIR:
 		r.Log(logging.Alert, "\"%s\" is not a directory", dir)

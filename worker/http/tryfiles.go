@@ -53,10 +53,10 @@ func tryFilesHandler(r *Request) int {
 		name := r.tryName(tf)
 		path := append(r.appendRoot(r.parts.path[:0]), name...)
 		r.parts.path = path
-		mode, err := statFile(path)
+		mode, call, err := r.statPath(path)
 		if err != nil {
 			if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTDIR) && !errors.Is(err, unix.ENAMETOOLONG) {
-				r.Log(logging.Crit, "stat() \"%s\" failed %s", path, logging.ErrnoText(err))
+				r.Log(logging.Crit, "%s \"%s\" failed %s", call, path, logging.ErrnoText(err))
 			}
 			continue
 		}

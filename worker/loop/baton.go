@@ -173,12 +173,3 @@ func (q *waiterList) pop() *Waiter {
 	}
 	return w
 }
-
-// Yield lets the loop look at the other descriptors once.
-func (l *Loop) Yield() {
-	w := l.waiter()
-	l.Post(func() { l.Wake(w, nil) })
-	if l.Park(w, 0) == nil {
-		l.spare = append(l.spare, w)
-	}
-}
