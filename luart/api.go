@@ -42,7 +42,7 @@ func Functions() []Function {
 // apiTables are the parts of the API; each lives in a file of its own.
 var apiTables = []func() []Function{
 	outputAPI, controlAPI, logAPI, headerAPI, requestAPI, argsAPI, bodyAPI,
-	timeAPI, stringAPI, reAPI, workerAPI, threadAPI, timerAPI, uriAPI, captureAPI, workerThreadAPI,
+	timeAPI, stringAPI, reAPI, workerAPI, threadAPI, timerAPI, uriAPI, captureAPI, workerThreadAPI, socketAPI,
 }
 
 // context returns the context of the code that runs on t.

@@ -22,7 +22,10 @@ func outputAPI() []Function {
 	}
 }
 
-const errOutputFilter = "nginx output filter error"
+const (
+	errOutputFilter = "nginx output filter error"
+	errRaw          = "raw request socket acquired"
+)
 
 // fail pushes nil and a text, as functions that report errors return them.
 func fail(t *vm.Thread, text string) int {
@@ -40,6 +43,9 @@ func succeed(t *vm.Thread) int {
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
 func echo(t *vm.Thread, c *Ctx, newline bool) int {
+	if c.raw {
+		return fail(t, errRaw)
+	}
 	if c.headerOnly && c.eof || c.req.HeaderOnly() {
 		return fail(t, "header only")
 	}
@@ -196,6 +202,8 @@ func ngxFlush(t *vm.Thread, c *Ctx) int {
 		wait = t.ToBool(1)
 	}
 	switch {
+	case c.raw:
+		return fail(t, errRaw)
 	case c.headerOnly && c.eof || c.req.HeaderOnly():
 		return fail(t, "header only")
 	case c.eof:
@@ -223,6 +231,9 @@ func ngxFlush(t *vm.Thread, c *Ctx) int {
 func ngxEOF(t *vm.Thread, c *Ctx) int {
 	if n := t.NArgs(); n != 0 {
 		return raise(t, "no argument is expected")
+	}
+	if c.raw {
+		return fail(t, errRaw)
 	}
 	if c.eof {
 		return fail(t, "seen eof")

@@ -14,6 +14,7 @@ type Settings struct {
 	StrictPhases         bool          // lua_strict_phases
 	CheckClientAbort     bool          // lua_check_client_abort
 	CPULimit             time.Duration // lua_cpu_limit, 0 for none
+	Socket               *SocketSettings
 }
 
 // Ctx is the state that Lua keeps for one request. The zero value, after Init, is
@@ -55,6 +56,10 @@ type Ctx struct {
 	body         *newBody
 	jumped       bool   // ngx.req.set_uri has changed the location
 	log          Logger // of code without a request
+
+	sockets []closer // that are open
+	life    uint64   // counts the requests that the context was used for
+	raw     bool     // ngx.req.socket(true) has taken the connection
 }
 
 // Init ties the context to a request.
@@ -96,7 +101,8 @@ func (c *Ctx) Release() {
 	if cap(out) > 64<<10 {
 		out = nil
 	}
-	*c = Ctx{out: out[:0]}
+	c.closeSockets()
+	*c = Ctx{out: out[:0], sockets: c.sockets, life: c.life + 1}
 }
 
 // reset makes the context ready for another phase of the same request.
@@ -172,7 +178,7 @@ func (c *Ctx) send(p []byte) int {
 
 // sendLast ends the body.
 func (c *Ctx) sendLast() int {
-	if c.eof {
+	if c.eof || c.raw {
 		return OK
 	}
 	if rc := c.begin(); rc == Error || rc > OK {

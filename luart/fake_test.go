@@ -226,7 +226,8 @@ func (r *fakeRequest) CheckURI(uri string, log bool) (string, string, bool) {
 	path, args, _ := strings.Cut(uri, "?")
 	return path, args, true
 }
-func (r *fakeRequest) OnAbort(func()) {}
+func (r *fakeRequest) OnAbort(func())              {}
+func (r *fakeRequest) Stream(bool) (Stream, error) { return nil, ErrClientAborted }
 func (r *fakeRequest) StartSubrequest(*SubrequestOptions) (Subrequest, error) {
 	return nil, ErrClientAborted
 }

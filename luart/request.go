@@ -167,6 +167,10 @@ type Request interface {
 	// back.
 	OnAbort(f func())
 
+	// Stream is the connection to the client: with raw all of it, else for reading
+	// the body. The error is for Lua code.
+	Stream(raw bool) (Stream, error)
+
 	// StartSubrequest starts a subrequest.
 	StartSubrequest(o *SubrequestOptions) (Subrequest, error)
 

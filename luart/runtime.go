@@ -42,6 +42,7 @@ type Config struct {
 	// machines.
 	ThreadPools     []ThreadPool
 	WorkerThreadVMs int
+	Net             Net
 }
 
 // Runtime is the Lua of a worker: its virtual machine with the ngx API, the
@@ -70,6 +71,7 @@ type Runtime struct {
 	pools         []*threadPool // those that were used
 	sideVMs       []*sideVM     // that no task uses
 	sideCount     int           // how many there are, those that a task uses included
+	sockets       sockets
 }
 
 // New makes a runtime. The Lua code of init_by_lua has not run yet.
@@ -96,6 +98,7 @@ func New(cfg Config) *Runtime {
 	rt.openModules()
 	rt.openCoroutine()
 	rt.openSemaphore()
+	rt.openSockets()
 	rt.guardGlobals()
 	rt.vm.SetBudget(budgetUnits, rt.spent)
 	return rt
@@ -371,6 +374,7 @@ func (rt *Runtime) runInit(phase Phase, name string, fn *vm.Function, err error)
 		t := rt.thread(c)
 		rt.resumed()
 		_, err = c.runEntry(t, fn.Value())
+		c.closeSockets()
 		rt.release(t)
 	}
 	if err == nil {

@@ -12,16 +12,17 @@ import (
 // started. A goroutine runs it, alone while it does not wait for anything, and
 // beside others in their waits.
 type thread struct {
-	t       *vm.Thread
-	parent  *thread
-	wait    Waiter // where it is parked
-	state   threadState
-	killed  bool
-	cancel  func()     // undoes what it waits for, when it is killed
-	spawner *vm.Thread // the code that may wait for it: a coroutine of the parent perhaps
-	awaiter Waiter     // where that is parked in ngx.thread.wait for it
-	where   string     // the position of the call of error that has ended it
-	results []vm.Value // of a zombie: true or false first
+	t         *vm.Thread
+	parent    *thread
+	wait      Waiter // where it is parked
+	state     threadState
+	killed    bool
+	cancel    func()     // undoes what it waits for, when it is killed
+	blockedOn closer     // is closed then: the socket that it waits in
+	spawner   *vm.Thread // the code that may wait for it: a coroutine of the parent perhaps
+	awaiter   Waiter     // where that is parked in ngx.thread.wait for it
+	where     string     // the position of the call of error that has ended it
+	results   []vm.Value // of a zombie: true or false first
 
 	subrequests int // that it waits for
 }
@@ -224,6 +225,9 @@ func (c *Ctx) stop(u *thread) {
 	u.killed = true
 	if u.cancel != nil {
 		u.cancel()
+	}
+	if u.blockedOn != nil {
+		u.blockedOn.close()
 	}
 	if u.wait != nil {
 		u.wait.Wake(errKilled)

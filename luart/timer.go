@@ -141,6 +141,7 @@ func (x *timer) fire() {
 	rt.resumed()
 	_, err := c.runEntry(t, x.fn.Value(), x.args...)
 	rt.finish(c, t, err)
+	c.closeSockets()
 	rt.release(t)
 	rt.timers.running--
 	logText(x.log, LevelDebug, "http lua close fake http connection")

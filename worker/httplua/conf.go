@@ -71,6 +71,7 @@ type locConf struct {
 	strictPhases         conf.Setting[bool]
 	checkClientAbort     conf.Setting[bool]
 
+	socket   socketConf
 	settings luart.Settings
 }
 
@@ -97,8 +98,8 @@ var Module = &conf.Module{
 		}
 		return nil
 	},
-	MergeLoc: func(_ *conf.Conf, prev, c any) error {
-		c.(*locConf).merge(prev.(*locConf))
+	MergeLoc: func(cf *conf.Conf, prev, c any) error {
+		c.(*locConf).merge(cf, prev.(*locConf))
 		return nil
 	},
 }
@@ -144,6 +145,7 @@ func commands() []conf.Command {
 			Doc: "stops Lua code that uses more CPU time than this without ever waiting: 503; 0 is no limit (not in ngx_lua)"},
 	}
 	list = append(list, flagCommands()...)
+	list = append(list, socketCommands()...)
 	list = append(list, sharedCommands()...)
 	list = append(list, hookCommands("init_by_lua", "when a worker starts, before it takes requests",
 		func(m *mainConf) **hook { return &m.init })...)
@@ -368,7 +370,7 @@ func setCPULimit(cf *conf.Conf, c any) error {
 	return nil
 }
 
-func (l *locConf) merge(prev *locConf) {
+func (l *locConf) merge(cf *conf.Conf, prev *locConf) {
 	for _, p := range [...]struct{ to, from **code }{
 		{&l.rewrite, &prev.rewrite}, {&l.access, &prev.access}, {&l.content, &prev.content},
 		{&l.log, &prev.log}, {&l.precontent, &prev.precontent}, {&l.headerFilter, &prev.headerFilter}, {&l.bodyFilter, &prev.bodyFilter},
@@ -392,5 +394,6 @@ func (l *locConf) merge(prev *locConf) {
 		CPULimit:             l.cpuLimit.V,
 		StrictPhases:         l.strictPhases.V,
 		CheckClientAbort:     l.checkClientAbort.V,
+		Socket:               l.socket.merge(&prev.socket, cf.Ctx.Loc[http.CoreModule.Index].(*http.LocConf)),
 	}
 }

@@ -12,6 +12,8 @@ import (
 // code for.
 func postconfiguration(cf *conf.Conf) error {
 	m := mainOf(cf)
+	// For code that runs in no server, and its timers.
+	cf.Ctx.Loc[Module.Index].(*locConf).merge(cf, &locConf{})
 	core := cf.Ctx.Main[http.CoreModule.Index].(*http.MainConf)
 	if m.used == 0 {
 		return nil

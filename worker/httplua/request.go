@@ -61,6 +61,9 @@ func (w *Worker) release(r *http.Request) {
 	}
 	r.Ctx[Module.Index] = nil
 	q.lua.Release()
+	if q.own != nil {
+		q.own.CloseIdle()
+	}
 	q.r, q.own, q.discarded = nil, nil, false
 	if len(w.free) < maxFree {
 		w.free = append(w.free, q)

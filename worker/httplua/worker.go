@@ -54,6 +54,7 @@ func Init(srv *http.Server, info luart.Worker, configure string) error {
 		WorkerThreadVMs: m.workerThreadVMs.V,
 		Timers: luart.TimerLimits{Pending: m.maxPendingTimers.V, Running: m.maxRunningTimers.V,
 			Hold: srv.Hold, Release: srv.Unhold},
+		Net: network{srv.Loop()},
 	}
 	for _, p := range cycle.CoreConf().ThreadPools {
 		w.cfg.ThreadPools = append(w.cfg.ThreadPools, luart.ThreadPool(p))
@@ -70,6 +71,7 @@ func Init(srv *http.Server, info luart.Worker, configure string) error {
 	w.rt = rt
 	m.worker = w
 	srv.OnDraining(rt.ExpireTimers)
+	srv.OnDraining(rt.CloseIdle)
 	return nil
 }
 

@@ -160,9 +160,19 @@ func (f *FD) wait(place **Waiter, timeout time.Duration) error {
 
 // Cancel ends the waits on the descriptor with err.
 func (f *FD) Cancel(err error) {
+	f.CancelRead(err)
+	f.CancelWrite(err)
+}
+
+// CancelRead ends the wait for reading with err.
+func (f *FD) CancelRead(err error) {
 	if f.rw != nil {
 		f.loop.Wake(f.rw, err)
 	}
+}
+
+// CancelWrite ends the wait for writing with err.
+func (f *FD) CancelWrite(err error) {
 	if f.ww != nil {
 		f.loop.Wake(f.ww, err)
 	}

@@ -64,10 +64,21 @@ type Conn struct {
 // Connect connects to a, within the timeout (0 is none). The error is ErrTimeout or a
 // syscall.Errno, and what Setup has returned otherwise.
 func (d Dial) Connect(l *loop.Loop, a Addr, timeout time.Duration) (*Conn, error) {
-	c, err := d.start(l, a)
-	if err == nil {
-		err = c.connected(timeout)
+	c, err := d.Start(l, a)
+	if err != nil {
+		return nil, err
 	}
+	if err := c.Connected(timeout); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Start begins to connect, for callers that want to tell errors at once from later ones,
+// or to close the connection while it is being made. Connected waits for it.
+func (d Dial) Start(l *loop.Loop, a Addr) (*Conn, error) {
+	c, err := d.start(l, a)
 	if err != nil {
 		c.Close()
 		return nil, err
@@ -75,7 +86,7 @@ func (d Dial) Connect(l *loop.Loop, a Addr, timeout time.Duration) (*Conn, error
 	return c, nil
 }
 
-// start begins to connect. The connection is for closing where there is an error.
+// start is Start; the connection is for closing where there is an error.
 func (d Dial) start(l *loop.Loop, a Addr) (*Conn, error) {
 	c := &Conn{loop: l, fd: -1}
 	kind := d.Type
@@ -122,8 +133,8 @@ func family(sa unix.Sockaddr) int {
 	return unix.AF_UNIX
 }
 
-// connected waits until the connection is there, or has failed.
-func (c *Conn) connected(timeout time.Duration) error {
+// Connected waits until the connection is there, or has failed.
+func (c *Conn) Connected(timeout time.Duration) error {
 	if c.FD.Writable {
 		return nil
 	}

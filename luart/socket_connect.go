@@ -1,0 +1,240 @@
+package luart
+
+import (
+	"strings"
+	"unsafe"
+
+	"perilune/luart/vm"
+)
+
+// connectArgs are the arguments of connect.
+type connectArgs struct {
+	host     string
+	port     int
+	key      string // of the pool
+	poolSize int    // 0 when no pool was asked for
+	backlog  int    // -1 for none
+}
+
+func tcpConnect(t *vm.Thread, c *Ctx) int {
+	n := t.NArgs()
+	if n < 2 || n > 4 {
+		return raise(t, "ngx.socket connect: expecting 2, 3, or 4 arguments (including the object), but seen %d", n)
+	}
+	c.checkSocketPhase(t)
+	s := tcpOf(t)
+	if s == nil {
+		// Any table may become a socket.
+		s = &tcpSocket{}
+		tab, _ := t.Arg(1).AsTable()
+		tab.SetInt(1, c.rt.vm.NewUserdata(s, nil).Value())
+	}
+	a, ok := connectArgsOf(t, c, 2, n)
+	if !ok {
+		return 2
+	}
+	return s.connect(t, c, &a)
+}
+
+// socketConnect is ngx.socket.connect.
+func socketConnect(t *vm.Thread, c *Ctx) int {
+	n := t.NArgs()
+	if n < 1 || n > 3 {
+		return raise(t, "ngx.socket connect: expecting 2, 3, or 4 arguments (including the object), but seen %d", n+1)
+	}
+	a, ok := connectArgsOf(t, c, 1, n)
+	if !ok {
+		return 2
+	}
+	s := &tcpSocket{}
+	v := c.newSocket(s)
+	if n := s.connect(t, c, &a); n != 1 {
+		return n
+	}
+	t.Push(v)
+	return 1
+}
+
+// connectArgsOf reads the arguments of connect, the first of which is the host, up to
+// the last. ok is false when an error has been pushed.
+func connectArgsOf(t *vm.Thread, c *Ctx, first, last int) (a connectArgs, ok bool) {
+	a.host = t.CheckString(first)
+	a.backlog = -1
+	n := last
+	custom := false
+	if options, isTable := t.Arg(n).AsTable(); isTable {
+		custom = a.options(t, c, options, n)
+		n--
+	}
+	port := vm.Nil
+	if n > first {
+		port = t.Arg(first + 1)
+	}
+	if f, isNum := port.ToNumberCoerced(); isNum {
+		a.port = int(f)
+		if a.port < 0 || a.port > 65535 {
+			fail(t, "bad port number: "+itoa(a.port))
+			return a, false
+		}
+		if !custom {
+			text, _ := port.ToStringCoerced()
+			a.key = a.host + ":" + text
+		}
+		return a, true
+	}
+	if len(a.host) < 5 || !strings.EqualFold(a.host[:5], "unix:") {
+		fail(t, "missing the port number")
+		return a, false
+	}
+	if !custom {
+		a.key = a.host
+	}
+	return a, true
+}
+
+// options reads the table of options, which is argument n, and reports whether it names
+// the pool.
+func (a *connectArgs) options(t *vm.Thread, c *Ctx, options *vm.Table, n int) bool {
+	v := options.GetStr("pool_size")
+	if f, ok := v.ToNumberCoerced(); ok {
+		if a.poolSize = int(f); a.poolSize <= 0 {
+			t.ArgError(n, "bad \"pool_size\" option value: "+itoa(a.poolSize))
+		}
+	} else if !v.IsNil() {
+		t.ArgError(n, "bad \"pool_size\" option type: "+v.TypeName())
+	}
+	if f, ok := options.GetStr("backlog").ToNumberCoerced(); ok {
+		if a.backlog = int(f); a.backlog < 0 {
+			t.ArgError(n, "bad \"backlog\" option value: "+itoa(a.backlog))
+		}
+		if a.poolSize == 0 {
+			a.poolSize = c.socketSettings().PoolSize
+		}
+	}
+	switch v := options.GetStr("pool"); v.Type() {
+	case vm.TypeNil:
+		return false
+	case vm.TypeNumber, vm.TypeString:
+		a.key, _ = v.ToStringCoerced()
+		return true
+	default:
+		t.ArgError(n, "bad \"pool\" option type: "+v.TypeName())
+		return false
+	}
+}
+
+// connect connects the socket and pushes 1, or nil and an error.
+func (s *tcpSocket) connect(t *vm.Thread, c *Ctx, a *connectArgs) int {
+	s.key = a.key
+	if s.inited {
+		if s.c != nil && !s.mine(c) {
+			return raise(t, "bad request")
+		}
+		if s.busy(t, opConnect|opRead|opWrite) {
+			return 2
+		}
+		s.close()
+	}
+	s.inited = true
+	s.c, s.life = c, c.life
+	pool := c.rt.sockets.pools[a.key]
+	if pool == nil && a.poolSize > 0 {
+		pool = c.rt.newSocketPool(a.key, a.poolSize, a.backlog)
+	}
+	if pool != nil {
+		if conn := pool.take(); conn != nil {
+			s.reuse(t, c, conn)
+			return succeed(t)
+		}
+		switch {
+		case pool.full():
+			return fail(t, "too many waiting connect operations")
+		case pool.mustWait():
+			if n := s.queue(t, c, pool, a); n != 0 {
+				return n
+			}
+			if conn := pool.take(); conn != nil {
+				s.reuse(t, c, conn)
+				return succeed(t)
+			}
+		}
+		pool.connections++
+		s.pool = pool
+	}
+	conn, text, err := s.dial(t, c, a)
+	if conn != nil {
+		s.attach(t, c, conn)
+		return succeed(t)
+	}
+	s.leavePool()
+	if err == errKilled {
+		return t.Abort(err)
+	}
+	return fail(t, text)
+}
+
+// reuse takes a connection out of its pool.
+func (s *tcpSocket) reuse(t *vm.Thread, c *Ctx, conn *connection) {
+	s.pool, conn.pool = conn.pool, nil
+	conn.reused++
+	s.attach(t, c, conn)
+}
+
+// dial makes a connection. Where there is none, text says why to Lua code; errKilled
+// says that nobody asks any more.
+func (s *tcpSocket) dial(t *vm.Thread, c *Ctx, a *connectArgs) (conn *connection, text string, err error) {
+	to, name, err := parseHost(a.host, a.port)
+	if err != nil {
+		return nil, "failed to parse host name \"" + a.host + "\": " + err.Error(), err
+	}
+	if name != "" {
+		s.connecting = true
+		to.IP, err = c.lookup(t, name)
+		s.connecting = false
+		if err != nil {
+			return nil, err.Error(), err
+		}
+	}
+	conn = &connection{host: shortHost(a.host), to: to}
+	conn.Stream, err = c.rt.cfg.Net.Dial(&Dial{To: to, From: s.local})
+	if err != nil {
+		c.logDial(err, to, s.local, conn.upstream())
+		return nil, failureText(err), err
+	}
+	m, err := c.beginWait(t, conn)
+	if err == nil {
+		s.connecting = true
+		err = conn.Connected(timeout(s.connectTimeout, c.socketSettings().ConnectTimeout))
+		s.connecting = false
+		if killed := c.endWait(m); killed != nil {
+			err = killed
+		}
+	}
+	if err == nil {
+		return conn, "", nil
+	}
+	conn.Close()
+	if err != errKilled && c.socketSettings().LogErrors {
+		if err == ErrTimeout {
+			logText(c.logger(c.rt), LevelError, "lua tcp socket connect timed out"+conn.upstream())
+		} else {
+			c.logErrno("connect()", err, "")
+		}
+	}
+	return nil, failureText(err), err
+}
+
+// close ends a wait for the connection.
+func (k *connection) close() { k.Close() }
+
+// shortHost is what messages show of a host.
+func shortHost(host string) string {
+	const most = 31
+	if len(host) > most {
+		return host[:most-3] + "..."
+	}
+	return host
+}
+
+// pointerOf is the address of an object, for messages.
+func pointerOf[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) }

@@ -1,0 +1,221 @@
+package luart
+
+import (
+	"fmt"
+	"time"
+
+	"perilune/luart/vm"
+)
+
+// socketPool are the connections under a key: those that are idle, and a count of those
+// in use.
+type socketPool struct {
+	rt          *Runtime
+	key         string
+	size        int           // idle connections at most, and with a backlog all connections
+	backlog     int           // connects that may wait, -1 for no limit of connections
+	connections int           // idle, in use, and asked for
+	idle        []*connection // the latest is the last one
+	waiting     []*poolWait
+}
+
+// poolWait is a connect that waits for its turn.
+type poolWait struct {
+	wait   Waiter
+	pool   *socketPool
+	called bool // out of the queue
+}
+
+func (rt *Runtime) newSocketPool(key string, size, backlog int) *socketPool {
+	p := &socketPool{rt: rt, key: key, size: size, backlog: backlog}
+	rt.sockets.pools[key] = p
+	return p
+}
+
+// take takes the latest idle connection, nil if there is none.
+func (p *socketPool) take() *connection {
+	n := len(p.idle)
+	if n == 0 {
+		return nil
+	}
+	conn := p.idle[n-1]
+	p.idle[n-1] = nil
+	p.idle = p.idle[:n-1]
+	conn.OnIdle(nil)
+	if conn.timer != nil {
+		conn.timer.Stop()
+	}
+	return conn
+}
+
+func (p *socketPool) full() bool {
+	return p.backlog >= 0 && p.connections >= p.size+p.backlog
+}
+
+func (p *socketPool) mustWait() bool { return p.backlog >= 0 && p.connections >= p.size }
+
+// drop ends the counting of a connection.
+func (p *socketPool) drop() {
+	p.connections--
+	p.settle()
+}
+
+// settle lets the next connect have its turn after a connection has gone or become idle,
+// and forgets a pool that has no more connections.
+func (p *socketPool) settle() {
+	if p.connections == 0 {
+		if p.rt.sockets.pools[p.key] == p {
+			delete(p.rt.sockets.pools, p.key)
+		}
+		return
+	}
+	if len(p.waiting) > 0 {
+		w := p.waiting[0]
+		p.waiting = p.waiting[1:]
+		w.called = true
+		w.wait.Wake(nil)
+	}
+}
+
+// close takes a connect out of the queue, whose thread is killed.
+func (w *poolWait) close() {
+	for i, x := range w.pool.waiting {
+		if x == w {
+			w.pool.waiting = append(w.pool.waiting[:i], w.pool.waiting[i+1:]...)
+			return
+		}
+	}
+}
+
+// queue waits until the pool has room. It returns 0 then, and pushes an error otherwise.
+func (s *tcpSocket) queue(t *vm.Thread, c *Ctx, p *socketPool, a *connectArgs) int {
+	u := c.waitingThread(t)
+	w := &poolWait{wait: u.wait, pool: p}
+	p.connections++
+	p.waiting = append(p.waiting, w)
+	s.connecting, u.blockedOn = true, w
+	err := c.parkThread(u, timeout(s.connectTimeout, c.socketSettings().ConnectTimeout))
+	s.connecting, u.blockedOn = false, nil
+	w.close()
+	p.connections-- // until the caller counts it again
+	switch {
+	case err == nil:
+		return 0
+	case w.called:
+		p.settle() // it is the turn of another one
+	}
+	if err == errKilled {
+		return t.Abort(err)
+	}
+	if err == ErrTimeout && c.socketSettings().LogErrors {
+		logText(c.logger(c.rt), LevelError, fmt.Sprintf("lua tcp socket queued connect timed out, when trying to connect to %s:%d", a.host, a.port))
+	}
+	return fail(t, failureText(err))
+}
+
+func tcpSetKeepalive(t *vm.Thread, c *Ctx) int {
+	n := t.NArgs()
+	if n < 1 || n > 3 {
+		return raise(t, "expecting 1 to 3 arguments (including the object), but got %d", n)
+	}
+	s := tcpOf(t)
+	settings := c.socketSettings()
+	idle, size := settings.KeepaliveTimeout, settings.PoolSize
+	if !t.Arg(2).IsNil() {
+		idle = time.Duration(t.CheckInt(2)) * time.Millisecond
+	}
+	if !t.Arg(3).IsNil() {
+		size = t.CheckInt(3)
+	}
+	if s == nil || s.connectionLost() {
+		return fail(t, "closed")
+	}
+	if !s.check(t, c, opConnect|opRead|opWrite) {
+		return 2
+	}
+	if s.pos < s.last {
+		return fail(t, "unread data in buffer")
+	}
+	if c.rt.cfg.Worker.Exiting() {
+		s.close()
+		return succeed(t)
+	}
+	p := c.rt.sockets.pools[s.key]
+	if p == nil {
+		if size <= 0 {
+			return argError(t, n, "bad \"pool_size\" option value: "+itoa(size))
+		}
+		p = c.rt.newSocketPool(s.key, size, -1)
+	}
+	if !s.conn.Quiet() {
+		s.close()
+		return fail(t, "connection in dubious state")
+	}
+	counted := s.pool == p
+	if !counted {
+		s.leavePool()
+	}
+	s.pool = nil
+	p.put(s.detach(), counted, idle)
+	return succeed(t)
+}
+
+// put keeps a connection, which may be counted already; the one that has been idle for
+// the longest time goes if there is no room.
+func (p *socketPool) put(conn *connection, counted bool, idle time.Duration) {
+	if len(p.idle) >= p.size {
+		p.idle[0].Close()
+		p.idle = append(p.idle[:0], p.idle[1:]...)
+		p.connections--
+	}
+	if !counted {
+		p.connections++
+	}
+	p.idle = append(p.idle, conn)
+	if conn.timer == nil {
+		conn.timer = p.rt.cfg.Loop.NewTimer(conn.expire)
+		conn.onIdle = conn.stir
+	}
+	conn.pool = p
+	conn.OnIdle(conn.onIdle)
+	if idle > 0 {
+		conn.timer.Set(idle)
+	}
+	p.settle()
+}
+
+// stir is called when something happens to an idle connection: unless it is nothing that
+// can be read, the connection is of no more use.
+func (k *connection) stir() {
+	if k.PeerClosed() || !k.Quiet() {
+		k.expire()
+	}
+}
+
+// expire closes an idle connection.
+func (k *connection) expire() {
+	p := k.pool
+	if p == nil {
+		return
+	}
+	for i, x := range p.idle {
+		if x == k {
+			p.idle = append(p.idle[:i], p.idle[i+1:]...)
+			break
+		}
+	}
+	k.pool = nil
+	k.timer.Stop()
+	k.Close()
+	p.drop()
+}
+
+// CloseIdle closes the idle connections of the pools, for a worker that takes no more
+// requests.
+func (rt *Runtime) CloseIdle() {
+	for _, p := range rt.sockets.pools {
+		for len(p.idle) > 0 {
+			p.idle[len(p.idle)-1].expire()
+		}
+	}
+}
