@@ -15,6 +15,7 @@ type Settings struct {
 	CheckClientAbort     bool          // lua_check_client_abort
 	CPULimit             time.Duration // lua_cpu_limit, 0 for none
 	Socket               *SocketSettings
+	TLS                  any // of sslhandshake, for Net.StartTLS
 }
 
 // Ctx is the state that Lua keeps for one request. The zero value, after Init, is

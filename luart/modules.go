@@ -31,6 +31,7 @@ func Modules() []Module {
 		{"resty.aes", "AES in the modes cbc, ecb, ctr and gcm", openAES},
 		{"ngx.base64", "Base64 in its URL variant", openBase64URL},
 		{"tablepool", "tables to be used again", openTablePool},
+		{"ngx.ssl", "certificates and keys out of PEM and DER, for setclientcert", openSSL},
 		{"ngx.re", "split and opt", openNgxRe},
 	}
 	for _, h := range hashKinds {

@@ -57,6 +57,9 @@ type Net interface {
 	Dial(d *Dial) (Stream, error)
 	// Lookup prepares finding the addresses of a name.
 	Lookup(s *SocketSettings, name string) Lookup
+	// StartTLS does the handshake of a client, within the timeout. The stream is still
+	// to be closed when it fails; the error may be a *TLSError.
+	StartTLS(s Stream, h *Handshake, timeout time.Duration) (SecureStream, error)
 }
 
 // Lookup is the search for the addresses of a name.
@@ -72,7 +75,7 @@ type Lookup interface {
 // and writing may wait at the same time, in two goroutines; each in one at a time.
 //
 // A timeout is for a single wait; what takes longer fails with [ErrTimeout]. Other
-// errors are io.EOF, [ErrClosed], [ErrClientAborted] and syscall.Errno.
+// errors are io.EOF, [ErrClosed], [ErrClientAborted], *[TLSError] and syscall.Errno.
 type Stream interface {
 	// Connected parks until the connection is there.
 	Connected(timeout time.Duration) error

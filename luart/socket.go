@@ -41,6 +41,9 @@ func socketMethods() []socketMethod {
 	return []socketMethod{
 		{"connect", "(host, port, options?)", "connects, or takes an idle connection out of the pool; host may be `unix:PATH`, without a port; options: pool, pool_size, backlog", tcpConnect, ofTCP},
 		{"bind", "(address, port?)", "the local address for the next connect", tcpBind, ofTCP},
+		{"sslhandshake", "(session?, server_name?, verify?, status?)", "begins TLS; returns a session for a later handshake, or true if session is false; verify checks the certificate, for the name if there is one", tcpSSLHandshake, ofTCP},
+		{"setclientcert", "(cert, key)", "the certificate that the next sslhandshake shows", tcpSetClientCert, ofTCP},
+		{"getsslsession", "()", "the session of the connection, once the server has offered to take it up", tcpGetSSLSession, ofTCP},
 		{"send", "(data)", "sends a string, a number, a boolean, nil or a nested array of strings and numbers; returns the number of bytes", tcpSend, ofRaw},
 		{"receive", "(what?)", "receives a line without its end (`*l`, the default), all there is until the peer closes (`*a`) or so many bytes; on an error the third result is what has come", tcpReceive, ofAll},
 		{"receiveany", "(max)", "receives what has come, at most so many bytes", tcpReceiveAny, ofAll},

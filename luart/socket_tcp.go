@@ -14,12 +14,13 @@ import (
 // tcpSocket is a stream socket.
 type tcpSocket struct {
 	openSocket
-	kind   socketKind
-	conn   *connection // nil when it is not connected
-	pool   *socketPool // that counts the connection
-	key    string      // of the pool
-	local  netip.AddrPort
-	inited bool // it has been connected once
+	kind     socketKind
+	conn     *connection // nil when it is not connected
+	pool     *socketPool // that counts the connection
+	key      string      // of the pool
+	local    netip.AddrPort
+	identity *Identity // for TLS
+	inited   bool      // it has been connected once
 
 	connecting, reading, writing bool // and a thread waits in it
 	readClosed, writeClosed      bool // after an error
@@ -289,10 +290,14 @@ func tcpSend(t *vm.Thread, c *Ctx) int {
 		return 1
 	}
 	s.writeClosed = true
-	if err != ErrTimeout {
+	if err == ErrTimeout {
+		if settings.LogErrors {
+			logText(c.logger(c.rt), LevelError, "lua tcp socket write timed out"+conn.upstream())
+		}
+	} else if e, ok := err.(*TLSError); ok {
+		c.logTLS(e)
+	} else {
 		c.logErrno("send()", err, "")
-	} else if settings.LogErrors {
-		logText(c.logger(c.rt), LevelError, "lua tcp socket write timed out"+conn.upstream())
 	}
 	return fail(t, failureText(err))
 }
@@ -437,7 +442,9 @@ func (s *tcpSocket) received(t *vm.Thread, c *Ctx, v vm.Value, err error) int {
 		s.readClosed = true
 	default:
 		s.readClosed = true
-		if s.kind == socketTCP {
+		if e, ok := err.(*TLSError); ok {
+			c.logTLS(e)
+		} else if s.kind == socketTCP {
 			c.logErrno("recv()", err, "")
 		}
 	}

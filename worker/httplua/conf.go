@@ -69,6 +69,7 @@ type locConf struct {
 	transformUnderscores conf.Setting[bool]
 	cpuLimit             conf.Setting[time.Duration]
 	strictPhases         conf.Setting[bool]
+	tls                  tlsConf
 	checkClientAbort     conf.Setting[bool]
 
 	socket   socketConf
@@ -99,8 +100,7 @@ var Module = &conf.Module{
 		return nil
 	},
 	MergeLoc: func(cf *conf.Conf, prev, c any) error {
-		c.(*locConf).merge(cf, prev.(*locConf))
-		return nil
+		return c.(*locConf).merge(cf, prev.(*locConf))
 	},
 }
 
@@ -146,6 +146,7 @@ func commands() []conf.Command {
 	}
 	list = append(list, flagCommands()...)
 	list = append(list, socketCommands()...)
+	list = append(list, tlsCommands()...)
 	list = append(list, sharedCommands()...)
 	list = append(list, hookCommands("init_by_lua", "when a worker starts, before it takes requests",
 		func(m *mainConf) **hook { return &m.init })...)
@@ -370,7 +371,10 @@ func setCPULimit(cf *conf.Conf, c any) error {
 	return nil
 }
 
-func (l *locConf) merge(cf *conf.Conf, prev *locConf) {
+func (l *locConf) merge(cf *conf.Conf, prev *locConf) error {
+	if err := l.tls.merge(cf, &prev.tls); err != nil {
+		return err
+	}
 	for _, p := range [...]struct{ to, from **code }{
 		{&l.rewrite, &prev.rewrite}, {&l.access, &prev.access}, {&l.content, &prev.content},
 		{&l.log, &prev.log}, {&l.precontent, &prev.precontent}, {&l.headerFilter, &prev.headerFilter}, {&l.bodyFilter, &prev.bodyFilter},
@@ -395,5 +399,7 @@ func (l *locConf) merge(cf *conf.Conf, prev *locConf) {
 		StrictPhases:         l.strictPhases.V,
 		CheckClientAbort:     l.checkClientAbort.V,
 		Socket:               l.socket.merge(&prev.socket, cf.Ctx.Loc[http.CoreModule.Index].(*http.LocConf)),
+		TLS:                  l.tls.settings,
 	}
+	return nil
 }

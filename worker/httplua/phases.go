@@ -11,9 +11,11 @@ import (
 // postconfiguration puts the module's handlers into the phases that any block has
 // code for.
 func postconfiguration(cf *conf.Conf) error {
-	m := mainOf(cf)
 	// For code that runs in no server, and its timers.
-	cf.Ctx.Loc[Module.Index].(*locConf).merge(cf, &locConf{})
+	if err := cf.Ctx.Loc[Module.Index].(*locConf).merge(cf, &locConf{}); err != nil {
+		return err
+	}
+	m := mainOf(cf)
 	core := cf.Ctx.Main[http.CoreModule.Index].(*http.MainConf)
 	if m.used == 0 {
 		return nil
