@@ -103,6 +103,7 @@ func (rt *Runtime) openAPI() {
 	rt.openVar(ngx)
 	rt.openArg(ngx)
 	rt.openShared(ngx)
+	rt.openNDK()
 
 	g := m.Globals()
 	g.SetStr("ngx", ngx.Value())

@@ -46,6 +46,7 @@ var fields = [][2]string{
 	{"ngx.headers_sent", "whether the header of the response was sent"},
 	{"ngx.is_subrequest", "whether this is a subrequest"},
 	{"ngx.shared.DICT", "a dictionary of `lua_shared_dict`, nil when there is none of that name"},
+	{"ndk.set_var.DIRECTIVE", "the function behind a directive of one value of the set-misc module, such as `ndk.set_var.set_escape_uri(str)`; where there is a request"},
 	{"ngx.config.subsystem", "`http`"},
 	{"ngx.config.debug", "`false`"},
 	{"ngx.config.nginx_version", "the version of nginx that is followed, as a number"},

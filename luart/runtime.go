@@ -43,6 +43,8 @@ type Config struct {
 	ThreadPools     []ThreadPool
 	WorkerThreadVMs int
 	Net             Net
+	// Directive reports whether [Request.CallDirective] knows a directive.
+	Directive func(name string) bool
 }
 
 // Runtime is the Lua of a worker: its virtual machine with the ngx API, the

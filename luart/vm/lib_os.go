@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	osexec "os/exec"
+	"perilune/strftime"
 	"strings"
 	"syscall"
 	"time"
@@ -240,7 +241,7 @@ func osDate(t *Thread) int {
 		t.Push(dateTable(t.m, d).Value())
 	default:
 		var buf [128]byte
-		t.PushBytes(appendDate(buf[:0], format, d))
+		t.PushBytes(strftime.Append(buf[:0], format, d))
 	}
 	return 1
 }

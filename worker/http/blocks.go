@@ -11,7 +11,7 @@ import (
 // handlers and filters come. Modules of other packages go behind them.
 func Modules() []*conf.Module {
 	return []*conf.Module{HTTPModule, CoreModule, variablesModule, logModule, rewriteModule, fileModule, pagesModule, accessModule, authModule,
-		mapModule, smallModule, limitReqModule, limitConnModule,
+		mapModule, smallModule, setMiscModule, limitReqModule, limitConnModule,
 		// From here on in the order of their filters.
 		rangeModule, gzipModule, brotliModule, zstdModule, postponeModule, charsetModule, additionModule, subModule, gunzipModule,
 		headersModule, echoModule, moreModule, captureModule}

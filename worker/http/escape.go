@@ -12,9 +12,12 @@ var escapeURI = func() (t [256]bool) {
 }()
 
 // AppendEscapedURI appends a path with percent-encoding where nginx puts it.
-func AppendEscapedURI(dst, path []byte) []byte {
-	for _, c := range path {
-		if escapeURI[c] {
+func AppendEscapedURI(dst, path []byte) []byte { return appendEscaped(dst, path, &escapeURI) }
+
+// appendEscaped appends a text with the bytes of a set percent-encoded.
+func appendEscaped(dst, text []byte, set *[256]bool) []byte {
+	for _, c := range text {
+		if set[c] {
 			dst = append(dst, '%', upperHex[c>>4], upperHex[c&15])
 			continue
 		}

@@ -11,13 +11,4 @@ var escapeArgs = func() (t [256]bool) {
 	return t
 }()
 
-func appendEscapedArgs(dst, text []byte) []byte {
-	for _, c := range text {
-		if escapeArgs[c] {
-			dst = append(dst, '%', upperHex[c>>4], upperHex[c&15])
-			continue
-		}
-		dst = append(dst, c)
-	}
-	return dst
-}
+func appendEscapedArgs(dst, text []byte) []byte { return appendEscaped(dst, text, &escapeArgs) }

@@ -278,7 +278,7 @@ func TestNginx(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
 			c := readCase(t, path)
 			addr := freeAddr(t)
-			dir := c.prefix(t, "load_module "+oracleModules+"/ndk_http_module.so; load_module "+oracleModules+
+			dir := c.prefix(t, "load_module "+oracleModules+"/ndk_http_module.so; load_module "+oracleModules+"/ngx_http_set_misc_module.so; load_module "+oracleModules+
 				"/ngx_http_lua_module.so; daemon off; master_process off; ", "", addr)
 			cmd := exec.Command(nginx, "-p", dir+"/", "-c", "conf/nginx.conf", "-e", "logs/error.log")
 			cmd.Stderr = os.Stderr

@@ -40,6 +40,10 @@ func Init(srv *http.Server, info luart.Worker, configure string) error {
 	}
 	w := &Worker{main: m}
 	w.cfg = luart.Config{
+		Directive: func(name string) bool {
+			_, found := http.SetFunction(name)
+			return found
+		},
 		Loop:         eventLoop{srv.Loop()},
 		Log:          processLog{srv.ErrorLog()},
 		Worker:       info,

@@ -1,13 +1,15 @@
-package vm
+// Package strftime formats times as C's strftime does in the C locale of glibc. It owns nothing and keeps nothing.
+package strftime
 
 import (
+	"bytes"
 	"strconv"
 	"time"
 )
 
-// appendDate appends d as strftime does in the C locale of glibc: conversions
+// Append appends d as strftime does in the C locale of glibc: conversions
 // with its flags and width, the modifiers E and O, and unknown ones unchanged.
-func appendDate(dst []byte, format string, d time.Time) []byte {
+func Append(dst []byte, format string, d time.Time) []byte {
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' {
 			dst = append(dst, format[i])
@@ -83,7 +85,7 @@ func (c *dateConversion) text(dst []byte, s string) []byte {
 	from := len(dst)
 	dst = append(dst, s...)
 	if c.flag['^'] || c.flag['#'] {
-		upperBytes(dst[from:])
+		copy(dst[from:], bytes.ToUpper(dst[from:]))
 	}
 	return dst
 }
@@ -103,7 +105,7 @@ var composed = map[byte]string{
 func (c *dateConversion) append(dst []byte, verb byte) ([]byte, bool) {
 	d := c.d
 	if f, ok := composed[verb]; ok {
-		return c.text(dst, string(appendDate(nil, f, d))), true
+		return c.text(dst, string(Append(nil, f, d))), true
 	}
 	hour12 := (d.Hour()+11)%12 + 1
 	switch verb {
@@ -216,3 +218,5 @@ func appendOffset(dst []byte, d time.Time) []byte {
 	h, m := off/3600, off/60%60
 	return append(dst, sign, '0'+byte(h/10), '0'+byte(h%10), '0'+byte(m/10), '0'+byte(m%10))
 }
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
