@@ -209,6 +209,10 @@ func (s *Server) accept(ln *listener) bool {
 		c.close()
 		return true
 	}
+	if c.addr.opt.proxyProtocol {
+		c.awaitsProxy = true
+		c.action = "reading PROXY protocol"
+	}
 	s.idle.push(c)
 	s.loop.SetTimer(&c.timer, c.addr.def.ClientHeaderTimeout.V)
 	return true

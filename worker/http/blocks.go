@@ -10,8 +10,9 @@ import (
 // Modules returns the modules of this package, in the order in which their
 // handlers and filters come. Modules of other packages go behind them.
 func Modules() []*conf.Module {
-	return []*conf.Module{HTTPModule, CoreModule, variablesModule, logModule, rewriteModule, fileModule, pagesModule, accessModule, authModule,
-		mapModule, smallModule, setMiscModule, limitReqModule, limitConnModule,
+	return []*conf.Module{HTTPModule, CoreModule, variablesModule, logModule, rewriteModule, fileModule, pagesModule,
+		accessModule, authModule, authRequestModule,
+		mapModule, smallModule, setMiscModule, realipModule, limitReqModule, limitConnModule,
 		// From here on in the order of their filters.
 		rangeModule, gzipModule, brotliModule, zstdModule, postponeModule, charsetModule, additionModule, subModule, gunzipModule,
 		headersModule, echoModule, moreModule, captureModule}

@@ -65,6 +65,9 @@ type Conn struct {
 
 	local     netip.AddrPort
 	localText string
+
+	awaitsProxy bool         // the connection begins with a header of the PROXY protocol
+	proxy       *proxyHeader // what it said, nil if nothing
 }
 
 func (s *Server) newConn() *Conn {
@@ -204,6 +207,9 @@ func (c *Conn) waitRequest() {
 		return
 	}
 	c.last = n
+	if c.awaitsProxy && !c.takeProxyHeader() {
+		return
+	}
 	c.startRequest()
 	c.run()
 }

@@ -137,6 +137,7 @@ func (r *Request) free() {
 		h(r)
 	}
 	c.action = "closing request"
+	r.restoreAddr()
 	s := r.Server
 	r.releaseLimits()
 	for i, b := range r.engine.old {

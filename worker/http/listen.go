@@ -45,6 +45,7 @@ type listenOptions struct {
 	conf.Listening      // all but Network and Addr
 	set            bool // a parameter for the socket has been given
 	isDefault      bool // default_server
+	proxyProtocol  bool
 }
 
 func newListenOptions() listenOptions {
@@ -115,6 +116,9 @@ func (o *listenOptions) parse(arg string) error {
 	switch {
 	case arg == "default_server" || arg == "default":
 		o.isDefault = true
+		return nil
+	case arg == "proxy_protocol":
+		o.proxyProtocol = true
 		return nil
 	case arg == "bind":
 	case arg == "deferred":
@@ -224,7 +228,7 @@ func (a *address) add(s *SrvConf, opt listenOptions) error {
 		return conf.Errorf("a duplicate listen %s", a)
 	}
 	a.servers = append(a.servers, s)
-	hadDefault := a.opt.isDefault
+	hadDefault, proxyProtocol := a.opt.isDefault, a.opt.proxyProtocol || opt.proxyProtocol
 	if opt.set {
 		if a.opt.set {
 			return conf.Errorf("duplicate listen options for %s", a)
@@ -232,6 +236,7 @@ func (a *address) add(s *SrvConf, opt listenOptions) error {
 		a.opt = opt
 	}
 	a.opt.isDefault = hadDefault || opt.isDefault
+	a.opt.proxyProtocol = proxyProtocol
 	if opt.isDefault {
 		if hadDefault {
 			return conf.Errorf("a duplicate default server for %s", a)

@@ -11,6 +11,7 @@ type requestParts struct {
 	values    []varValue
 	rewrite   rewriteState
 	limits    limitState
+	realip    realipState
 }
 
 func (p *requestParts) reset() {
@@ -19,6 +20,7 @@ func (p *requestParts) reset() {
 	p.values = p.values[:0]
 	p.rewrite.left, p.rewrite.right = p.rewrite.left[:0], p.rewrite.right[:0]
 	p.limits.reset()
+	p.realip.set = false
 	p.hasID = false
 	p.pipelined = false
 }

@@ -42,6 +42,12 @@ type SubrequestOptions struct {
 
 	LogPrefix string // of messages
 
+	// Discard drops the body instead. The subrequest ends as any other, with error pages and all; afterwards HeadersOut is there.
+	Discard bool
+
+	// NoBody gives the subrequest an empty body although its header speaks of the parent's.
+	NoBody bool
+
 	// Prepare is called before the subrequest starts, to give it what modules keep of a request: contexts in Ctx,
 	// variables by SetVariable.
 	Prepare func(sr *Request)
@@ -51,6 +57,7 @@ type SubrequestOptions struct {
 type subState struct {
 	depth    int // subrequests that may be nested in it
 	capture  bool
+	discard  bool // with capture: what is captured is of no interest
 	finished bool // its handlers have ended
 	done     bool // and all of its output has gone where it belongs
 	status   int
@@ -89,7 +96,7 @@ func (r *Request) Subrequest(uri, args []byte, o *SubrequestOptions) (*Request, 
 	s := r.Server
 	sr := s.takeRequest(len(r.Ctx))
 	sr.Conn, sr.Server, sr.Main, sr.Parent, sr.MainConf = r.Conn, s, r.Main, r, r.MainConf
-	sr.sub = &subState{depth: depth, capture: o.Capture}
+	sr.sub = &subState{depth: depth, capture: o.Capture || o.Discard, discard: o.Discard}
 	sr.Start, sr.StartMsec = s.loop.Now(), s.loop.NowMsec()
 	sr.RequestLine, sr.UnparsedURI, sr.Protocol, sr.HTTPVersion = r.RequestLine, r.UnparsedURI, r.Protocol, r.HTTPVersion
 	sr.Plain = r.Plain
@@ -104,13 +111,14 @@ func (r *Request) Subrequest(uri, args []byte, o *SubrequestOptions) (*Request, 
 	sr.engine.changes = maxURIChanges + 1
 	sr.engine.expectTested = true
 	sr.copyHeadersIn(r, o)
+	sr.HeaderOnly = o.Discard
 	sr.shareVars(r, o.Vars)
 	sr.useServer(r.Srv)
 	if o.Prepare != nil {
 		o.Prepare(sr)
 	}
 	r.Main.ownState().all = append(r.Main.ownState().all, sr)
-	if !o.Capture {
+	if !sr.sub.capture {
 		state := r.ownState()
 		state.queue = append(state.queue, piece{sr: sr})
 	}
@@ -140,6 +148,11 @@ func (r *Request) copyHeadersIn(parent *Request, o *SubrequestOptions) {
 	}
 	in.List = list
 	r.HeadersIn = in
+	if o.NoBody {
+		r.bodyOf = r
+		r.body.read = true
+		return
+	}
 	if !own {
 		r.bodyOf = parent.bodyOwner()
 		return
@@ -195,7 +208,7 @@ func (r *Request) finalizeSub(rc int) {
 	c := r.Conn
 	special := rc >= 300 || rc == 201 || rc == 204
 	switch {
-	case s.capture:
+	case s.capture && !s.discard:
 		s.status = capturedStatus(r.HeadersOut.Status, rc)
 		if special && !r.HeaderSent {
 			r.ErrStatus = rc
@@ -210,7 +223,7 @@ func (r *Request) finalizeSub(rc int) {
 		c.timedout = c.timedout || rc == 408 || rc == StatusClose
 		c.errored = true
 	case special:
-		r.finalizeSub(r.specialResponse(rc))
+		r.Finalize(r.specialResponse(rc))
 		return
 	}
 	r.engine.ended = true
@@ -306,6 +319,9 @@ func (r *Request) emit(b Buf) error {
 	}
 	if to != r {
 		b.Last = false
+	}
+	if to.Parent != nil && to.sub.discard {
+		return nil
 	}
 	if to.Parent != nil {
 		data, err := to.readBuf(b)

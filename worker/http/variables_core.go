@@ -13,7 +13,7 @@ import (
 var coreVariables []Variable
 
 func init() {
-	coreVariables = slicesConcat(requestVariables, connVariables, limitVariables, headerVariables, fileVariables)
+	coreVariables = slicesConcat(requestVariables, connVariables, proxyVariables, limitVariables, headerVariables, fileVariables)
 }
 
 func slicesConcat(tables ...[]Variable) (all []Variable) {

@@ -89,19 +89,24 @@ func AddComputed(cf *conf.Conf, name, doc string, keep bool, compute func(r *Req
 // set and set_by_lua do. The function that comes back changes its value. It must not be called before the
 // configuration is complete.
 func SettableVariable(cf *conf.Conf, name string) (func(r *Request, value []byte), error) {
+	return settableVariable(cf, strings.ToLower(name), func(r *Request) ([]byte, bool) {
+		if r.LocCtx[rewriteModule.Index].(*rewriteConf).warn.V {
+			r.Log(logging.Warn, "using uninitialized \"%s\" variable", name)
+		}
+		return nil, true
+	})
+}
+
+// settableVariable is SettableVariable, by a name in lower case, with what the value is where nothing has set it and nothing else
+// says it.
+func settableVariable(cf *conf.Conf, name string, compute func(r *Request) ([]byte, bool)) (func(r *Request, value []byte), error) {
 	v := variablesOf(cf)
-	name = strings.ToLower(name)
 	old := v.byName[name]
 	if old != nil && old.Set == nil {
 		return nil, conf.Errorf("the duplicate \"%s\" variable", name)
 	}
 	if old == nil {
-		x := v.storedVariable(name, "", true, func(r *Request) ([]byte, bool) {
-			if r.LocCtx[rewriteModule.Index].(*rewriteConf).warn.V {
-				r.Log(logging.Warn, "using uninitialized \"%s\" variable", name)
-			}
-			return nil, true
-		})
+		x := v.storedVariable(name, "", true, compute)
 		v.put(&x)
 	}
 	s := &varSetting{name: name}
