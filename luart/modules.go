@@ -3,6 +3,7 @@ package luart
 import (
 	"sort"
 
+	"perilune/luart/ffi"
 	"perilune/luart/vm"
 )
 
@@ -30,6 +31,7 @@ func Modules() []Module {
 		{"resty.random", "random bytes", openRestyRandom},
 		{"resty.aes", "AES in the modes cbc, ecb, ctr and gcm", openAES},
 		{"ngx.base64", "Base64 in its URL variant", openBase64URL},
+		{"ffi", "LuaJIT's ffi: C types and memory, and the functions of the system that ffi.C has", func(rt *Runtime) *vm.Table { return ffi.Module(rt.vm) }},
 		{"tablepool", "tables to be used again", openTablePool},
 		{"ngx.ssl", "certificates and keys out of PEM and DER, for setclientcert", openSSL},
 		{"ngx.re", "split and opt", openNgxRe},

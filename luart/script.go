@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 
+	"perilune/luart/ffi"
 	"perilune/luart/vm"
 )
 
@@ -13,6 +14,7 @@ import (
 // not a file, stderr is where errors go.
 func RunScript(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	s := script{vm: vm.New(), stderr: stderr}
+	ffi.Preload(s.vm)
 	defer s.vm.FlushFiles()
 	return s.run(args, stdin, stdout)
 }

@@ -6,6 +6,9 @@ import (
 )
 
 func (c *CData) typeName() string {
+	if c.Kind == CForeign {
+		return foreign.TypeName(c)
+	}
 	return [...]string{"int64_t", "uint64_t", "complex"}[c.Kind]
 }
 
@@ -16,6 +19,8 @@ func (c *CData) String() string {
 		return strconv.FormatInt(int64(c.Bits), 10) + "LL"
 	case CUint64:
 		return strconv.FormatUint(c.Bits, 10) + "ULL"
+	case CForeign:
+		return foreign.Text(c)
 	}
 	im := FormatNumber(c.Im)
 	if !math.Signbit(c.Im) {
@@ -38,8 +43,8 @@ func toInteger(v Value) (bits uint64, kind CKind, ok bool) {
 		}
 		return uint64(floatToInt(f)), CInt64, true
 	}
-	if c, is := v.AsCData(); is && c.Kind != CComplex {
-		return c.Bits, c.Kind, true
+	if c, is := v.AsCData(); is {
+		return c.Integer()
 	}
 	return 0, 0, false
 }
@@ -55,16 +60,30 @@ func boxed(a, b Value) (p, q uint64, kind CKind, ok bool) {
 	return p, q, kind, ok1 && ok2
 }
 
-func cdataEqual(a, b Value) bool {
+// cdataEqual compares what one of is a CData. It returns a handler if that is to
+// decide.
+func (m *VM) cdataEqual(a, b Value) (eq bool, h Value) {
 	if p, q, _, ok := boxed(a, b); ok {
-		return p == q
+		return p == q, Nil
+	}
+	if h := m.cdataHandler(evEq); h.p != nil {
+		return false, h
 	}
 	c, ok1 := a.AsCData()
 	d, ok2 := b.AsCData()
 	if ok1 && ok2 && c.Kind == CComplex && d.Kind == CComplex {
-		return c.Re == d.Re && c.Im == d.Im
+		return c.Re == d.Re && c.Im == d.Im, Nil
 	}
-	return false
+	return false, Nil
+}
+
+// cdataHandler is a metamethod of all CData; it is asked when only one of the
+// operands is one, too.
+func (m *VM) cdataHandler(e event) Value {
+	if mt := m.typeMeta[TypeCData]; mt != nil {
+		return mt.metaField(e)
+	}
+	return Nil
 }
 
 func operandTypeName(v Value) string {
@@ -74,26 +93,30 @@ func operandTypeName(v Value) string {
 	return v.TypeName()
 }
 
-func (t *Thread) cdataLess(le bool, a, b Value) bool {
+// cdataLess is cdataEqual for < and <=.
+func (t *Thread) cdataLess(le bool, a, b Value) (less bool, h Value) {
 	p, q, kind, ok := boxed(a, b)
 	if !ok {
+		e := evLt
+		if le {
+			e = evLe
+		}
+		if h := t.m.cdataHandler(e); h.p != nil {
+			return false, h
+		}
 		t.throwf("attempt to compare '%s' with '%s'", operandTypeName(a), operandTypeName(b))
 	}
 	if le && p == q {
-		return true
+		return true, Nil
 	}
 	if kind == CUint64 {
-		return p < q
+		return p < q, Nil
 	}
-	return int64(p) < int64(q)
+	return int64(p) < int64(q), Nil
 }
 
-// cdataArith is LuaJIT's arithmetic on boxed integers.
-func (t *Thread) cdataArith(e event, a, b Value) Value {
-	p, q, kind, ok := boxed(a, b)
-	if !ok {
-		t.throwf("attempt to perform arithmetic on '%s' and '%s'", operandTypeName(a), operandTypeName(b))
-	}
+// integerArith is LuaJIT's arithmetic on boxed integers.
+func integerArith(e event, p, q uint64, kind CKind) Value {
 	var r uint64
 	switch e {
 	case evAdd:

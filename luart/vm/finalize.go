@@ -6,12 +6,12 @@ import (
 	"sync/atomic"
 )
 
-// finalizers are the userdata whose __gc is due. The collector's goroutine puts
-// them here; the machine calls the metamethods at safe points.
+// finalizers are what is due for objects that are unreachable. The collector's
+// goroutine puts it here; the machine calls it at safe points.
 type finalizers struct {
 	pending atomic.Bool
 	mu      sync.Mutex
-	queue   []*Userdata
+	queue   []func(t *Thread)
 }
 
 // SetUserdataMetatable sets the metatable of u. If it has a __gc field then,
@@ -32,18 +32,34 @@ func (m *VM) watch(u *Userdata) {
 	}
 	u.watched = true
 	// A finalizer, unlike a cleanup, brings the object back, as __gc needs it.
-	runtime.SetFinalizer(u, func(u *Userdata) {
-		f := &m.finalizers
-		f.mu.Lock()
-		f.queue = append(f.queue, u)
-		f.mu.Unlock()
-		f.pending.Store(true)
-	})
+	runtime.SetFinalizer(u, func(u *Userdata) { m.Finalize(u.finalize) })
 }
 
-// runFinalizers calls the __gc metamethods that are due, the latest userdata
-// first. Errors in them are dropped, as the collector of Lua 5.1 does in a
-// protected call.
+// Finalize has f called at a safe point, by whatever thread runs then. Any
+// goroutine may call it.
+func (m *VM) Finalize(f func(t *Thread)) {
+	q := &m.finalizers
+	q.mu.Lock()
+	q.queue = append(q.queue, f)
+	q.mu.Unlock()
+	q.pending.Store(true)
+}
+
+// finalize calls __gc. Errors in it are dropped, as the collector of Lua 5.1 does
+// in a protected call.
+func (u *Userdata) finalize(t *Thread) {
+	u.watched = false
+	if u.meta == nil {
+		return
+	}
+	if h := u.meta.metaField(evGC); h.p != nil {
+		if _, err := t.PCall(h, u.Value()); err != nil {
+			return
+		}
+	}
+}
+
+// runFinalizers calls what is due, that of the latest object first.
 func (t *Thread) runFinalizers() {
 	f := &t.m.finalizers
 	if !f.pending.Load() {
@@ -56,15 +72,6 @@ func (t *Thread) runFinalizers() {
 	f.mu.Unlock()
 	t.cycleEnded()
 	for i := len(queue) - 1; i >= 0; i-- {
-		u := queue[i]
-		u.watched = false
-		if u.meta == nil {
-			continue
-		}
-		if h := u.meta.metaField(evGC); h.p != nil {
-			if _, err := t.PCall(h, u.Value()); err != nil {
-				continue
-			}
-		}
+		queue[i](t)
 	}
 }

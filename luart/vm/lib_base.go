@@ -498,15 +498,15 @@ func baseTonumber(t *Thread) int {
 		t.CheckAny(1)
 		if f, ok := v.ToNumberCoerced(); ok {
 			t.PushNumber(f)
-		} else if c, ok := v.AsCData(); ok && c.Kind != CComplex {
-			if c.Kind == CUint64 {
-				t.PushNumber(float64(c.Bits))
-			} else {
-				t.PushNumber(float64(int64(c.Bits)))
-			}
-		} else {
-			t.PushNil()
+			return 1
 		}
+		if c, ok := v.AsCData(); ok {
+			if f, ok := c.Float(); ok {
+				t.PushNumber(f)
+				return 1
+			}
+		}
+		t.PushNil()
 		return 1
 	}
 	s := strings.TrimFunc(t.CheckString(1), func(r rune) bool { return r < 128 && isSpace(byte(r)) })

@@ -40,8 +40,12 @@ func (t *Thread) checkBit32(i int) uint32 {
 
 // boxed returns argument i if it is a 64-bit integer.
 func (t *Thread) boxed(i int) *CData {
-	if c, ok := t.Arg(i).AsCData(); ok && c.Kind != CComplex {
+	c, ok := t.Arg(i).AsCData()
+	if !ok || c.Kind < CComplex {
 		return c
+	}
+	if bits, kind, ok := c.Integer(); ok {
+		return &CData{Kind: kind, Bits: bits}
 	}
 	return nil
 }

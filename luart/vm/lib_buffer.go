@@ -232,7 +232,7 @@ func bufConcat(t *Thread) int {
 
 func bufNeedsFFI(t *Thread) int {
 	t.checkBuffer()
-	t.Errorf("this method of string.buffer needs the FFI library, which is not available")
+	t.Errorf("this method of string.buffer needs the FFI library, which has no access to it")
 	return 0
 }
 

@@ -137,6 +137,8 @@ func (e *encoder) value(v Value, depth int) {
 			e.bits(serialInt64, c.Bits)
 		case CUint64:
 			e.bits(serialUint64, c.Bits)
+		case CForeign:
+			e.t.Errorf("cannot serialize '%s'", c.typeName())
 		default:
 			e.bits(serialComplex, math.Float64bits(c.Re))
 			e.out = binary.LittleEndian.AppendUint64(e.out, math.Float64bits(c.Im))

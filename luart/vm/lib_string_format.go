@@ -567,12 +567,12 @@ func (t *Thread) appendArg(dst []byte, f *formatSpec, arg int) []byte {
 	case 'p':
 		return appendPointer(dst, v)
 	case 'd', 'i':
-		if c, ok := v.AsCData(); ok && c.Kind != CComplex {
+		if c := t.boxed(arg); c != nil {
 			return f.appendInt(dst, int64(c.Bits))
 		}
 		return f.appendInt(dst, int64(t.CheckInt(arg)))
 	case 'o', 'u', 'x', 'X':
-		if c, ok := v.AsCData(); ok && c.Kind != CComplex {
+		if c := t.boxed(arg); c != nil {
 			return f.appendUint(dst, c.Bits)
 		}
 		return f.appendUint(dst, floatToUint(t.CheckNumber(arg)))

@@ -35,6 +35,9 @@ func (m *VM) SetMemoryLimit(soft int64) {
 	}
 }
 
+// ChargeBytes counts n bytes of a Go function's memory before they are made.
+func (t *Thread) ChargeBytes(n int) { t.chargeString(n) }
+
 // chargeString counts a new string of n bytes before it is made.
 func (t *Thread) chargeString(n int) {
 	mem := &t.m.memory

@@ -173,6 +173,13 @@ func (x *exec) arith(e event, a, b Value, ret int) *thrown {
 			return nil
 		}
 	}
+	isCData := a.n == tagCData || b.n == tagCData
+	if isCData {
+		if p, q, kind, ok := boxed(a, b); ok {
+			t.stack[ret] = integerArith(e, p, q, kind)
+			return nil
+		}
+	}
 	h := t.m.metamethod(a, e)
 	if h.p == nil {
 		h = t.m.metamethod(b, e)
@@ -180,9 +187,8 @@ func (x *exec) arith(e event, a, b Value, ret int) *thrown {
 	if h.p != nil {
 		return x.callMeta(h, ret, 1, a, b)
 	}
-	if a.n == tagCData || b.n == tagCData {
-		t.stack[ret] = t.cdataArith(e, a, b)
-		return nil
+	if isCData {
+		t.throwf("attempt to perform arithmetic on '%s' and '%s'", operandTypeName(a), operandTypeName(b))
 	}
 	if _, ok := a.ToNumberCoerced(); !ok {
 		t.operandError("perform arithmetic on", a, 1)
@@ -227,7 +233,10 @@ func (x *exec) compareEqual(a, b Value) *thrown {
 	eq := false
 	switch {
 	case a.n == tagCData || b.n == tagCData:
-		eq = cdataEqual(a, b)
+		var h Value
+		if eq, h = x.t.m.cdataEqual(a, b); h.p != nil {
+			return x.callCompare(h, a, b, false)
+		}
 	case a.n == tagString && b.n == tagString:
 		eq = a.str().equal(b.str())
 	case a.n == b.n:
@@ -273,12 +282,16 @@ func (x *exec) compare(le bool, a, b Value) *thrown {
 		t.jumpCompare(a.float() < b.float() || le && a.float() == b.float())
 		return nil
 	}
+	if a.n == tagCData || b.n == tagCData {
+		less, h := t.cdataLess(le, a, b)
+		if h.p != nil {
+			return x.callCompare(h, a, b, false)
+		}
+		t.jumpCompare(less)
+		return nil
+	}
 	h, invert := t.m.orderHandler(le, a, b)
 	if h.p == nil {
-		if a.n == tagCData || b.n == tagCData {
-			t.jumpCompare(t.cdataLess(le, a, b))
-			return nil
-		}
 		t.compareError(a, b)
 	}
 	if invert {

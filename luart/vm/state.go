@@ -80,7 +80,8 @@ func (t *Thread) ToString(v Value) string {
 // Equal is a == b with metamethods.
 func (t *Thread) Equal(a, b Value) bool {
 	if a.n == tagCData || b.n == tagCData {
-		return cdataEqual(a, b)
+		eq, h := t.m.cdataEqual(a, b)
+		return eq || h.p != nil && t.callDirect(h, a, b).Truthy()
 	}
 	if RawEqual(a, b) {
 		return true
@@ -100,11 +101,12 @@ func (t *Thread) Less(a, b Value) bool {
 	case a.n == tagString && b.n == tagString:
 		return a.str().s < b.str().s
 	}
+	if a.n == tagCData || b.n == tagCData {
+		less, h := t.cdataLess(false, a, b)
+		return less || h.p != nil && t.callDirect(h, a, b).Truthy()
+	}
 	if h, _ := t.m.orderHandler(false, a, b); h.p != nil {
 		return t.callDirect(h, a, b).Truthy()
-	}
-	if a.n == tagCData || b.n == tagCData {
-		return t.cdataLess(false, a, b)
 	}
 	t.compareError(a, b)
 	return false

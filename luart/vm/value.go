@@ -284,12 +284,56 @@ type CData struct {
 // CKind is the type of a CData.
 type CKind uint8
 
-// The types that literals can have.
+// The types that literals can have, and that of objects of another package.
 const (
 	CInt64 CKind = iota
 	CUint64
 	CComplex
+	CForeign
 )
+
+// Foreign knows the objects that begin with a CData of kind CForeign. What can be
+// done with them otherwise is said by the metatable of TypeCData.
+type Foreign interface {
+	// TypeName is the name of the object's C type.
+	TypeName(c *CData) string
+	// Integer is the object as a 64-bit integer if it is a C number.
+	Integer(c *CData) (bits uint64, kind CKind, ok bool)
+	// Float is the object as a Lua number if it is a C number.
+	Float(c *CData) (f float64, ok bool)
+	// Text is what tostring shows.
+	Text(c *CData) string
+}
+
+var foreign Foreign
+
+// RegisterForeign is called once, when the program starts, by the package whose
+// objects are CForeign.
+func RegisterForeign(f Foreign) { foreign = f }
+
+// Integer returns a boxed integer, and the value of another package's C number.
+func (c *CData) Integer() (bits uint64, kind CKind, ok bool) {
+	switch c.Kind {
+	case CInt64, CUint64:
+		return c.Bits, c.Kind, true
+	case CForeign:
+		return foreign.Integer(c)
+	}
+	return 0, 0, false
+}
+
+// Float returns a C number as a Lua number.
+func (c *CData) Float() (f float64, ok bool) {
+	switch c.Kind {
+	case CInt64:
+		return float64(int64(c.Bits)), true
+	case CUint64:
+		return float64(c.Bits), true
+	case CForeign:
+		return foreign.Float(c)
+	}
+	return 0, false
+}
 
 // Int64 and Uint64 return boxed integers.
 func Int64(i int64) Value   { return (&CData{Kind: CInt64, Bits: uint64(i)}).Value() }
