@@ -45,6 +45,19 @@ func srv(name string, args conf.Args, set func(*conf.Conf, any) error, doc strin
 	return conf.Command{Name: name, Ctx: conf.HTTP | conf.Server, Args: args, Level: conf.SrvConf, Set: set, Doc: doc}
 }
 
+// setScript makes a handler for a directive with one text that may have variables in it.
+func setScript[C any](f func(*C) *conf.Setting[*Script]) func(*conf.Conf, any) error {
+	return func(cf *conf.Conf, c any) error {
+		s := f(c.(*C))
+		if s.IsSet {
+			return conf.ErrDuplicate
+		}
+		x, err := CompileScript(cf, cf.Args[1])
+		s.Set(x)
+		return err
+	}
+}
+
 func flag(f func(*LocConf) *conf.Setting[bool]) func(*conf.Conf, any) error { return conf.SetFlag(f) }
 
 func msec(f func(*LocConf) *conf.Setting[time.Duration]) func(*conf.Conf, any) error {

@@ -71,9 +71,9 @@ func init() {
 
 func initFiles(cf *conf.Conf) error {
 	main := mainConfOf(cf)
-	main.AddHandler(Content, indexHandler)
-	main.AddHandler(Content, precompressedHandler)
-	main.AddHandler(Content, staticHandler)
+	for _, h := range []Handler{randomIndexHandler, indexHandler, autoindexHandler, precompressedHandler, staticHandler} {
+		main.AddHandler(Content, h)
+	}
 	return nil
 }
 

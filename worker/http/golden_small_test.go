@@ -23,7 +23,10 @@ server { LISTEN; server_name example.com; root SITE; default_type text/plain;
 
 // basicUsers are the users of the test's password file; the password of each is "secret".
 const basicUsers = "# comment\nplain:{PLAIN}secret\nsha:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n" +
-	"ssha:{SSHA}gVK8WC9YyFT1gMsQHTGCgT3sSv5zYWx0\napr1:$apr1$saltsalt$LrttParrLPdxvgutaSXWJ0:more\n"
+	"ssha:{SSHA}gVK8WC9YyFT1gMsQHTGCgT3sSv5zYWx0\napr1:$apr1$saltsalt$LrttParrLPdxvgutaSXWJ0:more\n" +
+	"md5:$1$saltsalt$9xy1btjgzLYfb7hivXtC//\nsha256:$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA\n" +
+	"sha512:$6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y77vwPZN.Pq.H91p5hVO1\n" +
+	"blow:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
 
 func basic(user string) string {
 	return "|Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user))
@@ -37,7 +40,9 @@ func TestSmallModulesAsNginx(t *testing.T) {
 		"GET /auth", "GET /auth?r=x" + basic("plain:secret"), "GET /auth" + basic("plain:wrong"), "GET /auth" + basic("nobody:secret"), "GET /auth" + basic("sha:secret"), "GET /auth" + basic("sha:x"),
 		"GET /auth" + basic("ssha:secret"), "GET /auth" + basic("ssha:x"), "GET /auth" + basic("apr1:secret"), "GET /auth" + basic("apr1:x"), "GET /auth" + basic("nocolon"), "GET /auth|Authorization: Bearer x",
 		"GET /auth" + basic("comment:x"), "GET /auth" + basic("plain:"), "GET /authoff", "GET /authoff/x", "GET /nofile", "GET /nofile" + basic("plain:secret"),
-		"GET /any", "GET /any" + basic("plain:secret"), "GET /any" + basic("plain:x"), "GET /any2", "POST /limit|Content-Length: 2|\nab",
+		"GET /any", "GET /any" + basic("plain:secret"), "GET /any" + basic("plain:x"), "GET /any2", "GET /auth" + basic("md5:secret"), "GET /auth" + basic("md5:x"), "GET /auth" + basic("sha256:secret"), "GET /auth" + basic("sha256:x"),
+		"GET /auth" + basic("sha512:secret"), "GET /auth" + basic("sha512:x"), "GET /auth" + basic("blow:secret"), "GET /auth" + basic("blow:x"), "GET /auth" + basic(":secret"), "GET /auth" + basic(""),
+		"GET /auth|Authorization: Basic cGxhaW46c2VjcmV0", "GET /auth|Authorization: basic   c2hhOnNlY3JldA", "GET /auth|Authorization: Basic c2hhOnNlY3JldA=junk", "POST /limit|Content-Length: 2|\nab",
 	})
 }
 

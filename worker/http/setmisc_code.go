@@ -76,14 +76,14 @@ func looksUTF8(b []byte) bool {
 // jsonEscapes are the escapes of JSON that have a letter.
 var jsonEscapes = [128]byte{'\r': 'r', '\n': 'n', '\\': '\\', '"': '"', '\f': 'f', '\b': 'b', '\t': 't'}
 
-// appendJSON appends the inner part of a string of JSON.
-func appendJSON(dst, text []byte) []byte {
+// appendJSON appends the inner part of a string of JSON, whose hexadecimal digits are of either case.
+func appendJSON(dst, text []byte, digits string) []byte {
 	for _, c := range text {
 		switch {
 		case c < 0x80 && jsonEscapes[c] != 0:
 			dst = append(dst, '\\', jsonEscapes[c])
 		case c < 0x20:
-			dst = append(dst, '\\', 'u', '0', '0', '0'+c>>4, hexDigits[c&15])
+			dst = append(dst, '\\', 'u', '0', '0', '0'+c>>4, digits[c&15])
 		default:
 			dst = append(dst, c)
 		}
@@ -97,7 +97,7 @@ func quoteJSON(_ *Request, dst []byte, v [][]byte) ([]byte, bool) {
 	if len(v[0]) == 0 {
 		return append(dst, "null"...), true
 	}
-	return append(appendJSON(append(dst, '"'), v[0]), '"'), true
+	return append(appendJSON(append(dst, '"'), v[0], hexDigits), '"'), true
 }
 
 // unhex is the value of a hexadecimal digit, -1 of another byte.

@@ -2,7 +2,6 @@ package http
 
 import (
 	"bytes"
-	"encoding/base64"
 	"strconv"
 )
 
@@ -175,12 +174,9 @@ func remoteUser(r *Request, dst []byte, _ string) ([]byte, bool) {
 	}
 	v = bytes.TrimLeft(v[len(scheme):], " ")
 	begin := len(dst)
-	dst, err := base64.StdEncoding.AppendDecode(dst, v)
-	if err != nil {
-		return dst[:begin], false
-	}
+	dst, ok := stdBase64.appendDecoded(dst, v)
 	colon := bytes.IndexByte(dst[begin:], ':')
-	if colon < 0 {
+	if !ok || colon <= 0 {
 		return dst[:begin], false
 	}
 	return dst[:begin+colon], true
