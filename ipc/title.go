@@ -66,3 +66,6 @@ func SetTitle(text string) {
 	n := copy(titleArea[:len(titleArea)-1], text)
 	clear(titleArea[n:])
 }
+
+// WorkerTitle is the command line of a worker that serves.
+const WorkerTitle = "perilune: worker process"

@@ -175,6 +175,9 @@ func (ln *Line) End() {
 		return
 	}
 	ln.buf = append(clip(ln.buf), '\n')
+	if f := ln.log.capture.Load(); f != nil {
+		(*f)(ln.lv, ln.now, ln.buf[:len(ln.buf)-1])
+	}
 	wroteStderr := false
 	for _, t := range ln.log.targets {
 		if t.level < ln.lv {

@@ -40,6 +40,7 @@ type shared struct {
 	now     atomic.Pointer[func() time.Time]
 	stamp   atomic.Pointer[stamp]
 	console atomic.Bool
+	capture atomic.Pointer[func(lv Level, at time.Time, line []byte)]
 	pid     []byte // "PID#TID: "
 	pidNum  int
 }
@@ -162,6 +163,10 @@ func (l *Log) SetClock(now func() time.Time) { l.now.Store(&now) }
 // standard error, as "nginx: [emerg] …": on in a process until it has
 // detached from its terminal.
 func (l *Log) SetConsole(on bool) { l.console.Store(on) }
+
+// SetCapture has f see each line that any target takes, without its newline. f is
+// called from any goroutine, must not log, and must not keep the line.
+func (l *Log) SetCapture(f func(lv Level, at time.Time, line []byte)) { l.capture.Store(&f) }
 
 // time returns the time and its text up to the second.
 func (sh *shared) time() (time.Time, []byte) {

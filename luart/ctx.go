@@ -58,9 +58,10 @@ type Ctx struct {
 	jumped       bool   // ngx.req.set_uri has changed the location
 	log          Logger // of code without a request
 
-	sockets []closer // that are open
-	life    uint64   // counts the requests that the context was used for
-	raw     bool     // ngx.req.socket(true) has taken the connection
+	sockets  []closer   // that are open
+	life     uint64     // counts the requests that the context was used for
+	raw      bool       // ngx.req.socket(true) has taken the connection
+	programs []*program // that ngx.pipe has started
 }
 
 // Init ties the context to a request.
@@ -98,6 +99,7 @@ func (c *Ctx) Release() {
 	if c.table != nil {
 		logText(c.req, LevelDebug, "lua release ngx.ctx")
 	}
+	c.endPrograms()
 	out := c.out
 	if cap(out) > 64<<10 {
 		out = nil

@@ -41,10 +41,14 @@ func (fakeTimer) Stop()             {}
 
 type fakeWorker struct{}
 
-func (fakeWorker) PID() int      { return 4711 }
-func (fakeWorker) ID() int       { return 2 }
-func (fakeWorker) Count() int    { return 4 }
-func (fakeWorker) Exiting() bool { return false }
+func (fakeWorker) PID() int            { return 4711 }
+func (fakeWorker) ID() int             { return 2 }
+func (fakeWorker) Count() int          { return 4 }
+func (fakeWorker) Exiting() bool       { return false }
+func (fakeWorker) PIDs() []int         { return []int{4711, 4712} }
+func (fakeWorker) MasterPID() int      { return 1 }
+func (fakeWorker) ProcessType() string { return "worker" }
+func (fakeWorker) Quit()               {}
 
 type fakeLog struct{ lines []string }
 

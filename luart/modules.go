@@ -35,6 +35,10 @@ func Modules() []Module {
 		{"tablepool", "tables to be used again", openTablePool},
 		{"ngx.ssl", "certificates and keys out of PEM and DER, for setclientcert", openSSL},
 		{"ngx.re", "split and opt", openNgxRe},
+		{"ngx.errlog", "the lines of the error log that lua_capture_error_log keeps, and raw_log", openErrlog},
+		{"ngx.pipe", "programs with their input and output: spawn", openPipe},
+		{"ngx.process", "which process this is: type, get_master_pid, signal_graceful_exit", openProcess},
+		{"resty.lock", "locks between all workers, in a dictionary of lua_shared_dict", openLua("resty.lock", "lock.lua")},
 	}
 	for _, h := range hashKinds {
 		all = append(all, Module{"resty." + h.name, "the digest " + h.name + ": new, update, final, reset", func(rt *Runtime) *vm.Table { return openHash(rt, h) }})

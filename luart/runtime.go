@@ -17,6 +17,10 @@ type Worker interface {
 	ID() int // -1 where there are no numbers
 	Count() int
 	Exiting() bool
+	PIDs() []int         // of all workers
+	MasterPID() int      // its own where there is no master
+	ProcessType() string // "worker" or "single"
+	Quit()               // ends the worker as the signal QUIT does
 }
 
 // Config is what a runtime is made of.
@@ -36,6 +40,8 @@ type Config struct {
 	// Settings are those of code outside of requests.
 	Settings *Settings
 	Timers   TimerLimits
+	Spawn    func(*Program) (Process, error) // for ngx.pipe
+	ErrorLog *ErrorLog                       // for ngx.errlog, nil when nothing is captured
 	// ThreadCache is how many threads are kept for further requests.
 	ThreadCache int
 	// ThreadPools are for ngx.run_worker_thread, which makes at most WorkerThreadVMs
@@ -378,6 +384,7 @@ func (rt *Runtime) runInit(phase Phase, name string, fn *vm.Function, err error)
 		_, err = c.runEntry(t, fn.Value())
 		c.closeSockets()
 		rt.release(t)
+		c.endPrograms()
 	}
 	if err == nil {
 		return nil

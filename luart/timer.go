@@ -143,6 +143,7 @@ func (x *timer) fire() {
 	rt.finish(c, t, err)
 	c.closeSockets()
 	rt.release(t)
+	c.endPrograms()
 	rt.timers.running--
 	logText(x.log, LevelDebug, "http lua close fake http connection")
 	x.release()

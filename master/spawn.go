@@ -13,10 +13,8 @@ import (
 	"perilune/logging"
 )
 
-// workerTitle is argv[0] of a worker. The empty arguments behind it are room for a longer title.
-const workerTitle = "perilune: worker process"
-
-var workerArgv = append([]string{workerTitle}, slices.Repeat([]string{""}, 24)...)
+// workerArgv has the empty arguments behind the title as room for a longer one.
+var workerArgv = append([]string{ipc.WorkerTitle}, slices.Repeat([]string{""}, 24)...)
 
 // selfExe is this very binary, even if another one has taken its place on disk.
 const selfExe = "/proc/self/exe"

@@ -40,6 +40,8 @@ type Hooks struct {
 type Info struct {
 	id, count int
 	exiting   bool
+	master    int    // its process number, 0 where there is none
+	quit      func() // ends the worker gracefully, with the baton
 }
 
 // PID is the process' number.
@@ -53,6 +55,33 @@ func (i *Info) Count() int { return i.count }
 
 // Exiting says whether the worker has been told to quit.
 func (i *Info) Exiting() bool { return i.exiting }
+
+// MasterPID is the master's process number, the process' own where there is no master.
+func (i *Info) MasterPID() int {
+	if i.master == 0 {
+		return os.Getpid()
+	}
+	return i.master
+}
+
+// ProcessType is what ngx.process calls the process.
+func (i *Info) ProcessType() string {
+	if i.master == 0 {
+		return "single"
+	}
+	return "worker"
+}
+
+// Quit ends the worker as the signal QUIT does.
+func (i *Info) Quit() { i.quit() }
+
+// PIDs are the process numbers of the workers, those excluded that are leaving.
+func (i *Info) PIDs() []int {
+	if i.master == 0 {
+		return []int{os.Getpid()}
+	}
+	return siblings(i.master)
+}
 
 // engine is what runs one configuration in one process. Its methods are for the holder of the baton, if nothing else is said.
 type engine struct {

@@ -112,6 +112,7 @@ func (p *process) prepare(modules []*conf.Module, hooks *Hooks) error {
 		log.Log(logging.Emerg, 0, err.Error())
 		return err
 	}
+	p.info.master, p.info.quit = m.MasterPID, func() { p.loop.Post(p.drain) }
 	p.own = own
 	p.over = p.loop.Stop
 	p.beat.Init(p.sendBeat)
@@ -324,7 +325,9 @@ var signalNames = map[syscall.Signal]string{
 
 // notify passes signals on.
 func notify(take func(syscall.Signal)) {
-	signal.Ignore(syscall.SIGPIPE, syscall.SIGSYS)
+	signal.Ignore(syscall.SIGSYS)
+	// Caught rather than ignored: programs that a worker starts would ignore it, too.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ch := make(chan os.Signal, 64)
 	for sig := range signalNames {
 		signal.Notify(ch, sig)

@@ -103,6 +103,7 @@ func (s *single) open(c *Cycle) (*engine, error) {
 			e.own = append(e.own, i)
 		}
 	}
+	e.info.quit = func() { s.todo <- func() { s.onSignal(syscall.SIGQUIT) } }
 	e.over = e.loop.Stop
 	return e, nil
 }

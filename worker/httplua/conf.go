@@ -36,6 +36,7 @@ type mainConf struct {
 	workerThreadVMs      conf.Setting[int]
 	threadCache          conf.Setting[int]
 	mallocTrim           conf.Setting[int] // give memory back after so many requests
+	captureLog           conf.Setting[int]
 	saRestart            conf.Setting[bool]
 	loadRestyCore        conf.Setting[bool]
 	rewriteNoPostpone    conf.Setting[bool]
@@ -215,6 +216,8 @@ func flagCommands() []conf.Command {
 			Doc: "how many Lua threads a worker keeps for further requests; 1024 by default"},
 		{Name: "lua_malloc_trim", Ctx: conf.HTTP, Args: conf.Take1, Level: conf.MainConf, Set: setMallocTrim,
 			Doc: "after how many requests a worker gives the memory that it does not need back to the system at once; without it, or with 0, this goes on gradually in the background"},
+		{Name: "lua_capture_error_log", Ctx: conf.HTTP, Args: conf.Take1, Level: conf.MainConf, Set: setCaptureLog,
+			Doc: "how many bytes of the latest error log lines each worker keeps for ngx.errlog"},
 		{Name: "lua_sa_restart", Ctx: conf.HTTP, Args: conf.Flag, Level: conf.MainConf, Set: setSARestart,
 			Doc: "on: signals restart the system calls that they interrupt; it cannot be off"},
 		{Name: "lua_load_resty_core", Ctx: conf.HTTP, Args: conf.Flag, Level: conf.MainConf, Set: setLoadRestyCore,
@@ -342,6 +345,25 @@ func setMallocTrim(cf *conf.Conf, c any) error {
 		return conf.Errorf("\"%s\" directive invalid number in the 1st argument", cf.Args[0])
 	}
 	c.(*mainConf).mallocTrim.Set(n)
+	return nil
+}
+
+// minCapture is the longest line of an error log.
+const minCapture = 2048
+
+func setCaptureLog(cf *conf.Conf, c any) error {
+	s := &c.(*mainConf).captureLog
+	if s.IsSet {
+		return conf.ErrDuplicate
+	}
+	size, err := conf.ParseSize(cf.Args[1])
+	switch {
+	case cf.Args[1] == "":
+		return conf.Errorf("invalid capture error log size \"\"")
+	case err != nil || size < minCapture || size > 1<<31:
+		return conf.Errorf("invalid capture error log size \"%s\", minimum size is %d", cf.Args[1], minCapture)
+	}
+	s.Set(int(size))
 	return nil
 }
 

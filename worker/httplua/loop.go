@@ -1,7 +1,6 @@
 package httplua
 
 import (
-	"errors"
 	"time"
 
 	"perilune/luart"
@@ -23,11 +22,7 @@ type waiter struct {
 }
 
 func (w *waiter) Park(timeout time.Duration) error {
-	err := w.l.Park(&w.w, timeout)
-	if errors.Is(err, loop.ErrTimeout) {
-		return luart.ErrTimeout
-	}
-	return err
+	return waitError(w.l.Park(&w.w, timeout))
 }
 
 func (w *waiter) Yield() error { return w.l.Yield(&w.w) }

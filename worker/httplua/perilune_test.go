@@ -19,10 +19,14 @@ import (
 // info is what a worker knows of itself.
 type info struct{}
 
-func (info) PID() int      { return os.Getpid() }
-func (info) ID() int       { return 0 }
-func (info) Count() int    { return 1 }
-func (info) Exiting() bool { return false }
+func (info) PID() int            { return os.Getpid() }
+func (info) ID() int             { return 0 }
+func (info) Count() int          { return 1 }
+func (info) Exiting() bool       { return false }
+func (info) PIDs() []int         { return []int{os.Getpid()} }
+func (info) MasterPID() int      { return os.Getppid() }
+func (info) ProcessType() string { return "worker" }
+func (info) Quit()               {}
 
 // server is a worker of this process.
 type server struct {

@@ -3,6 +3,7 @@ package httplua
 import (
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"perilune/conf"
 	"perilune/logging"
@@ -55,10 +56,16 @@ func Init(srv *http.Server, info luart.Worker, configure string) error {
 		NginxVersion:    nginxVersionNumber(conf.NginxVersion),
 		Settings:        &cycle.HTTP.Loc[Module.Index].(*locConf).settings,
 		ThreadCache:     m.threadCache.V,
+		Spawn:           func(o *luart.Program) (luart.Process, error) { return spawn(srv.Loop(), o) },
 		WorkerThreadVMs: m.workerThreadVMs.V,
 		Timers: luart.TimerLimits{Pending: m.maxPendingTimers.V, Running: m.maxRunningTimers.V,
 			Hold: srv.Hold, Release: srv.Unhold},
 		Net: network{srv.Loop()},
+	}
+	if n := m.captureLog.V; n > 0 {
+		captured := luart.NewErrorLog(n)
+		w.cfg.ErrorLog = captured
+		srv.ErrorLog().SetCapture(func(lv logging.Level, at time.Time, line []byte) { captured.Add(luart.Level(lv), at, line) })
 	}
 	for _, p := range cycle.CoreConf().ThreadPools {
 		w.cfg.ThreadPools = append(w.cfg.ThreadPools, luart.ThreadPool(p))
