@@ -1,5 +1,11 @@
 package main
 
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+)
+
 // benchCase is one thing to measure.
 type benchCase struct {
 	name        string
@@ -13,6 +19,29 @@ const post4k = `
 wrk.method = "POST"
 wrk.body = string.rep("0123456789abcdef", 256)
 `
+
+const acceptGzip = `wrk.headers["Accept-Encoding"] = "gzip"`
+
+// files are what is beneath html.
+func files() map[string][]byte {
+	random := func(n int) []byte {
+		b := make([]byte, n)
+		_, _ = rand.NewChaCha8([32]byte{1: byte(n >> 10)}).Read(b) // the same bytes in each run
+		return b
+	}
+	page := []byte("<!DOCTYPE html><html><body>\n")
+	for r := rand.New(rand.NewPCG(1, 2)); len(page) < 32<<10; {
+		page = fmt.Appendf(page, "<div class=\"item\" id=\"i%d\"><a href=\"/item/%d?x=%d\">item</a><p>", r.IntN(1e6), r.IntN(1e5), r.IntN(1e3))
+		for range 12 {
+			page = fmt.Appendf(page, "%s ", words[r.IntN(len(words))])
+		}
+		page = append(page, "</p></div>\n"...)
+	}
+	return map[string][]byte{"file-1k": random(1 << 10), "file-64k": random(64 << 10), "file-10m": random(10 << 20), "page-32k": page[:32<<10]}
+}
+
+var words = strings.Fields(`the quick brown fox jumps over a lazy dog while seven wizards of the northern hills boil their
+	morning tea and discuss whether compression of text should be measured on real pages or on pages that a program has made up`)
 
 var cases = []benchCase{
 	{name: "return 200, 1 connection", path: "/return", connections: 1},
@@ -31,6 +60,13 @@ var cases = []benchCase{
 	{name: "shared dict, 100 incr", path: "/shared-incr", connections: 50},
 	{name: "limit_req", path: "/limited", connections: 50},
 	{name: "404", path: "/none", connections: 50, anyStatus: true},
+	{name: "static file of 1 KiB", path: "/file-1k", connections: 50},
+	{name: "static file of 64 KiB", path: "/file-64k", connections: 50},
+	{name: "static file of 10 MiB", path: "/file-10m", connections: 10},
+	{name: "gzip of a 32 KiB page", path: "/gzip/page-32k", connections: 50, script: acceptGzip},
+	{name: "sub_filter on a 32 KiB page", path: "/sub/page-32k", connections: 50},
+	{name: "try_files", path: "/try/none", connections: 50},
+	{name: "rewrite chain", path: "/rewrite/one", connections: 50},
 	{name: "POST 4 KiB echoed by Lua", path: "/echo", connections: 50, script: post4k},
 	{name: "return 200 with access log", path: "/logged", connections: 50},
 	{name: "Lua hello with access log", path: "/logged-hello", connections: 50},
@@ -117,6 +153,18 @@ http {
 		}
 		location = /logged { access_log logs/access.log; return 200 "Hello, world!\n"; }
 		location = /logged-hello { access_log logs/access.log; content_by_lua_block { ngx.say("Hello, world!") } }
+		sendfile on;
+		location /gzip/ { gzip on; types { } default_type text/html; alias html/; }
+		location /sub/ { sub_filter "</div>" "</DIV>"; sub_filter_once off; types { } default_type text/html; alias html/; }
+		location /try/ { try_files $uri $uri/ $uri.html /return; }
+		location /rewrite/ {
+			rewrite ^/rewrite/none$ /none last;
+			set $x $uri;
+			if ($x = "/never") { return 403; }
+			rewrite ^/rewrite/o(.*)$ /rewrite/two/o$1;
+			rewrite ^/rewrite/two/(.*)$ /rewritten/$1?x=$x last;
+		}
+		location /rewritten/ { return 200 "$uri $args\n"; }
 		location / { log_not_found off; }
 	}
 }

@@ -57,6 +57,11 @@ func (s *server) start(configuration string, workers, core int) error {
 			return err
 		}
 	}
+	for name, data := range files() {
+		if err := os.WriteFile(filepath.Join(s.dir, "html", name), data, 0o644); err != nil {
+			return err
+		}
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

@@ -46,18 +46,18 @@ func (r *Request) openStatic(path []byte) (f staticFile, call string, errno sysc
 }
 
 // statPath gets the mode of a file.
-func (r *Request) statPath(path []byte) (mode uint32, call string, err error) {
+func (r *Request) statPath(path []byte) (mode uint32, call string, errno syscall.Errno) {
 	way := r.openWay(path)
 	if way.symlinks == symlinksFollowed && r.Loc.OpenFileCache.V == nil {
-		mode, err = statFile(path)
-		return mode, "stat()", err
+		mode, errno = statFile(path)
+		return mode, "stat()", errno
 	}
 	f, call, errno := r.openStatic(path)
 	if errno != 0 {
 		return 0, call, errno
 	}
 	f.close()
-	return f.mode, "", nil
+	return f.mode, "", 0
 }
 
 // symlinkMode is the value of disable_symlinks.

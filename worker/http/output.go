@@ -358,14 +358,17 @@ func (c *Conn) sendfile(r *Request, b Buf) error {
 			}
 			now = min(now, room)
 		}
-		n, err := unix.Sendfile(c.FD.Sysfd, b.File, &off, int(now))
+		n, errno := sendFile(c.FD.Sysfd, b.File, &off, int(now))
+		var err error
 		switch {
-		case err == unix.EINTR:
+		case errno == unix.EINTR:
 			continue
-		case err == unix.EAGAIN:
+		case errno == unix.EAGAIN:
 			c.FD.Writable = false
 			err = loop.ErrAgain
-		case err == nil && n == 0:
+		case errno != 0:
+			err = errno
+		case n == 0:
 			r.Log(logging.Alert, "sendfile() reported that the file was truncated at %d", off)
 			c.errored = true
 			return errClosed

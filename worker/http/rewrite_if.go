@@ -156,13 +156,13 @@ func (r *Request) captureSubject(re *BoundRegex, text []byte) []byte {
 }
 
 func (c *condition) fileHolds(r *Request, path []byte) bool {
-	mode, err := statFile(path)
+	mode, call, err := r.statPath(path)
 	switch err {
-	case nil:
+	case 0:
 	case unix.ENOENT, unix.ENOTDIR, unix.ENAMETOOLONG:
 		return false
 	default:
-		r.Log(logging.Crit, "stat() \"%s\" failed %s", path, logging.ErrnoText(err))
+		r.Log(logging.Crit, "%s \"%s\" failed %s", call, path, logging.ErrnoText(err))
 		return false
 	}
 	kind := mode & unix.S_IFMT

@@ -166,11 +166,11 @@ func indexHandler(r *Request) int {
 		}
 		_, call, err := r.statPath(path)
 		switch {
-		case err == nil:
+		case err == 0:
 			return r.InternalRedirect(append(bytes.Clone(r.URI), name...), r.Args)
-		case errors.Is(err, unix.EMLINK) || errors.Is(err, unix.ELOOP):
+		case err == unix.EMLINK || err == unix.ELOOP:
 			return 403
-		case errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ENAMETOOLONG):
+		case err == unix.EACCES, err == unix.ENOTDIR, err == unix.ENAMETOOLONG:
 			return r.indexError(path, err)
 		}
 		if !tested {
@@ -179,7 +179,7 @@ func indexHandler(r *Request) int {
 			}
 			tested = true
 		}
-		if !errors.Is(err, unix.ENOENT) {
+		if err != unix.ENOENT {
 			r.Log(logging.Crit, "%s \"%s\" failed %s", call, path, logging.ErrnoText(err))
 			return 500
 		}
@@ -192,13 +192,13 @@ func (r *Request) testDirectory(path, dir []byte) int {
 	dir = bytes.TrimSuffix(dir, []byte{'/'})
 	mode, call, err := r.statPath(dir)
 	switch {
-	case errors.Is(err, unix.EMLINK) || errors.Is(err, unix.ELOOP):
+	case err == unix.EMLINK || err == unix.ELOOP:
 		return 403
-	case errors.Is(err, unix.ENOENT):
+	case err == unix.ENOENT:
 		return r.indexError(path, err)
-	case errors.Is(err, unix.EACCES):
+	case err == unix.EACCES:
 		return OK
-	case err != nil:
+	case err != 0:
 		r.Log(logging.Crit, "%s \"%s\" failed %s", call, dir, logging.ErrnoText(err))
 		return 500
 	case mode&unix.S_IFMT != unix.S_IFDIR:

@@ -2,7 +2,6 @@ package http
 
 import (
 	"bytes"
-	"errors"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -50,12 +49,17 @@ func tryFilesHandler(r *Request) int {
 	fc := fileConfOf(r)
 	for i := range pc.try {
 		tf := &pc.try[i]
-		name := r.tryName(tf)
-		path := append(r.appendRoot(r.parts.path[:0]), name...)
+		path := r.appendRoot(r.parts.path[:0])
+		begin := len(path)
+		path = tf.name.AppendTo(r, path)
+		if n := r.aliasedPart(tf, path[begin:]); n > 0 {
+			path = append(path[:begin], path[begin+n:]...)
+		}
 		r.parts.path = path
+		name := path[begin:]
 		mode, call, err := r.statPath(path)
-		if err != nil {
-			if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTDIR) && !errors.Is(err, unix.ENAMETOOLONG) {
+		if err != 0 {
+			if err != unix.ENOENT && err != unix.ENOTDIR && err != unix.ENAMETOOLONG {
 				r.Log(logging.Crit, "%s \"%s\" failed %s", call, path, logging.ErrnoText(err))
 			}
 			continue
@@ -79,7 +83,8 @@ func tryFilesHandler(r *Request) int {
 	if tf.code != 0 {
 		return tf.code
 	}
-	uri := r.view(tf.name.AppendTo(r, nil))
+	r.parts.path = tf.name.AppendTo(r, r.parts.path[:0])
+	uri := r.view(r.parts.path)
 	if len(uri) > 0 && uri[0] == '@' {
 		r.NamedLocation(uri)
 	} else {
@@ -89,12 +94,11 @@ func tryFilesHandler(r *Request) int {
 	return Done
 }
 
-// tryName is the name of a file to try, without what an alias replaces.
-func (r *Request) tryName(tf *tryFile) []byte {
-	name := tf.name.AppendTo(r, nil)
+// aliasedPart is how much an alias replaces of the name of a file to try.
+func (r *Request) aliasedPart(tf *tryFile, name []byte) int {
 	fc := fileConfOf(r)
 	if !tf.fixed && fc.Alias > 0 && !fc.aliasRE && fc.Alias <= len(r.URI) && bytes.HasPrefix(name, r.URI[:fc.Alias]) {
-		return name[fc.Alias:]
+		return fc.Alias
 	}
-	return name
+	return 0
 }
