@@ -27,12 +27,13 @@ func openFile(path []byte) (int, syscall.Errno) {
 // atCWD is AT_FDCWD as an argument of a system call.
 const atCWD = ^uintptr(-unix.AT_FDCWD - 1)
 
-// statFile gets the mode of a file. It allocates as little as openFile.
+// statFile gets the mode of a file. It allocates nothing unless the path is long.
 func statFile(path []byte) (mode uint32, errno syscall.Errno) {
 	if bytes.IndexByte(path, 0) >= 0 {
 		return 0, unix.ENOENT
 	}
-	p := append(path, 0)
+	var buf [256]byte
+	p := append(append(buf[:0], path...), 0) // what is behind the path may be the caller's
 	var st unix.Stat_t
 	for {
 		_, _, errno = syscall.Syscall6(sysFstatat, atCWD, uintptr(unsafe.Pointer(&p[0])), uintptr(unsafe.Pointer(&st)), 0, 0, 0)
