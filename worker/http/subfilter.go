@@ -222,6 +222,9 @@ func subBodyFilter(next BodyFilter) BodyFilter {
 		if s == nil || r.HeaderOnly || s.left == 0 && len(s.held) == 0 {
 			return next(r, b)
 		}
+		if len(b.Data) == 0 && !b.Last {
+			return next(r, b) // what is held stays so, as in nginx
+		}
 		s.begin(r, next)
 		defer s.gather.end()
 		data := b.Data
