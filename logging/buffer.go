@@ -3,6 +3,7 @@ package logging
 import (
 	"bytes"
 	"compress/gzip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -34,11 +35,27 @@ func (fs *Files) Buffer(f *File, size int, every time.Duration, level int) bool 
 	if b := f.buffer; b != nil {
 		return b.size == size && b.every == every && b.level == level
 	}
-	f.buffer = &Buffer{file: f, size: size, every: every, level: level}
-	fs.mu.Lock()
-	fs.buffers = append(fs.buffers, f.buffer)
-	fs.mu.Unlock()
+	f.buffer = fs.NewBuffer(f, size, every)
+	f.buffer.level = level
 	return true
+}
+
+// NewBuffer returns a buffer for lines to the file that is flushed when the buffers
+// of access logs are. Other lines to the file do not go through it.
+func (fs *Files) NewBuffer(f *File, size int, every time.Duration) *Buffer {
+	b := &Buffer{file: f, size: size, every: every}
+	fs.mu.Lock()
+	fs.buffers = append(fs.buffers[:len(fs.buffers):len(fs.buffers)], b)
+	fs.mu.Unlock()
+	return b
+}
+
+// DropBuffer flushes a buffer that nobody needs any more and forgets it.
+func (fs *Files) DropBuffer(b *Buffer) {
+	b.Flush()
+	fs.mu.Lock()
+	fs.buffers = slices.DeleteFunc(slices.Clone(fs.buffers), func(o *Buffer) bool { return o == b })
+	fs.mu.Unlock()
 }
 
 // Log is Write, through the buffer if the file has one.

@@ -32,6 +32,7 @@ type File struct {
 	stderr  bool
 	journal bool         // standard error that goes to the journal
 	own     bool         // opened by this process after its start
+	mode    uint32       // of a file that is made
 	sync    bool         // see SetSync
 	fd      atomic.Int32 // -1 until open
 	kind    atomic.Int32 // of regular, pipe, stream
@@ -66,7 +67,7 @@ type Counters struct {
 }
 
 func newFile(path string) *File {
-	f := &File{path: path}
+	f := &File{path: path, mode: openMode}
 	f.latch.Store(shm.NewLatch())
 	f.fd.Store(-1)
 	return f
@@ -132,10 +133,10 @@ func (f *File) IsStderr() bool { return f.stderr }
 // openPath opens a log. A FIFO is opened without waiting for a reader, and a
 // pipe stays non-blocking: a reader that stands still must not hold up a
 // worker.
-func openPath(path string) (int, error) {
+func openPath(path string, mode uint32) (int, error) {
 	flags := openFlags | unix.O_NONBLOCK
 	for {
-		fd, err := unix.Open(path, flags, openMode)
+		fd, err := unix.Open(path, flags, mode)
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -168,7 +169,7 @@ func (f *File) open() error {
 	if f.stderr || f.FD() >= 0 {
 		return nil
 	}
-	fd, err := openPath(f.path)
+	fd, err := openPath(f.path, f.mode)
 	if err != nil {
 		return err
 	}
@@ -197,7 +198,7 @@ func (f *File) Reopen() error {
 	if f.stderr {
 		return nil
 	}
-	fd, err := openPath(f.path)
+	fd, err := openPath(f.path, f.mode)
 	if err != nil {
 		return err
 	}
@@ -254,6 +255,9 @@ func (f *File) Close() error {
 	}
 	return unix.Close(int(fd))
 }
+
+// Lost is the number of lines that have been lost so far.
+func (f *File) Lost() uint64 { return f.lost.Load() }
 
 // Counters returns the counters of the file.
 func (f *File) Counters() Counters {

@@ -77,7 +77,7 @@ func sharedFile(path string) *File {
 	}
 	var files Files
 	files.Share(z)
-	f, err := files.Use(path)
+	f, err := files.Use(path, 0)
 	if err != nil {
 		panic(err)
 	}

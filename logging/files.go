@@ -3,6 +3,7 @@ package logging
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,8 @@ type Files struct {
 	log     *Log // of the process, for complaints about files
 	buffers []*Buffer
 	reopens atomic.Uint64
+
+	reopening sync.Mutex // held by ReopenOwn and Drop: what is dropped is not opened again
 }
 
 // Open returns the File of that path, which must be absolute. It is opened by
@@ -50,19 +53,42 @@ func (fs *Files) Open(path string) *File {
 // anew at USR1 by this process itself, and is closed when the process ends. Its
 // Write is one write(2) a line, which must end with its newline; Counters tell
 // what was lost. The path must be absolute. File.SetSync is not for a File that
-// is shared.
-func (fs *Files) Use(path string) (*File, error) {
+// is shared. mode is that of a new file, 0 is the usual one.
+func (fs *Files) Use(path string, mode uint32) (*File, error) {
 	f := fs.Open(path)
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f.FD() >= 0 {
 		return f, nil
 	}
+	if mode != 0 {
+		f.mode = mode
+	}
 	if err := f.open(); err != nil {
+		fs.remove(f)
 		return nil, err
 	}
 	f.own = true
 	return f, nil
+}
+
+// Drop closes a file that Use has opened and nobody needs any more; others are
+// left alone.
+func (fs *Files) Drop(f *File) {
+	fs.reopening.Lock()
+	defer fs.reopening.Unlock()
+	if !f.own {
+		return
+	}
+	fs.mu.Lock()
+	fs.remove(f)
+	fs.mu.Unlock()
+	_ = f.Close()
+}
+
+func (fs *Files) remove(f *File) {
+	delete(fs.byPath, f.path)
+	fs.all = slices.DeleteFunc(slices.Clone(fs.all), func(o *File) bool { return o == f })
 }
 
 // Transient opens a file that is not one of the registry: a log whose path
@@ -115,6 +141,8 @@ func (fs *Files) join(f *File) {
 // ReopenOwn opens the files anew that Use has opened: the master knows nothing
 // of them.
 func (fs *Files) ReopenOwn() error {
+	fs.reopening.Lock()
+	defer fs.reopening.Unlock()
 	fs.reopens.Add(1)
 	var errs []error
 	for _, f := range fs.All() {
@@ -203,6 +231,8 @@ func (fs *Files) OpenAll() error {
 // and the others are still reopened; the errors are nginx's messages, joined.
 func (fs *Files) ReopenAll(uid int) error {
 	fs.Flush()
+	fs.reopening.Lock()
+	defer fs.reopening.Unlock()
 	fs.reopens.Add(1)
 	var errs []error
 	for _, f := range fs.All() {
@@ -217,7 +247,7 @@ func (fs *Files) ReopenAll(uid int) error {
 }
 
 func (f *File) reopenFor(uid int) error {
-	fd, err := openPath(f.path)
+	fd, err := openPath(f.path, f.mode)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func TestKilledInMidLine(t *testing.T) {
 		path := filepath.Join(dir, strconv.Itoa(round))
 		var files Files
 		files.Share(latches())
-		f, err := files.Use(path)
+		f, err := files.Use(path, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

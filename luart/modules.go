@@ -18,6 +18,7 @@ type Module struct {
 type moduleState struct {
 	opened map[string]*vm.Table
 	json   *jsonState
+	logs   map[string]*fileLog // of resty.logger.file, by path
 }
 
 // Modules returns the bundled modules, sorted by name.
@@ -25,6 +26,7 @@ func Modules() []Module {
 	all := []Module{
 		{"cjson", "JSON, as lua-cjson: encode, decode and their settings", func(rt *Runtime) *vm.Table { return rt.newCJSON(newJSONConfig(), false) }},
 		{"cjson.safe", "cjson whose functions return nil and the error", func(rt *Runtime) *vm.Table { return rt.newCJSON(newJSONConfig(), true) }},
+		{"resty.logger.file", "a log file that all requests share and that is opened anew at USR1: see docs/logging.md", openFileLogger},
 		{"resty.lrucache", "a cache of the most recently used values of this worker", openLRUCache},
 		{"resty.lrucache.pureffi", "the same under its other name", openLRUCache},
 		{"resty.string", "to_hex and atoi", openRestyString},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"perilune/logging"
 	"perilune/luart/vm"
 )
 
@@ -26,7 +27,8 @@ type Worker interface {
 // Config is what a runtime is made of.
 type Config struct {
 	Loop         Loop
-	Log          Logger // for code outside of requests
+	Log          Logger         // for code outside of requests
+	Files        *logging.Files // the log files of the process
 	Worker       Worker
 	Prefix       string // with a slash at its end
 	PackagePath  string // lua_package_path, "" for the default

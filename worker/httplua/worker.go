@@ -47,6 +47,7 @@ func Init(srv *http.Server, info luart.Worker, configure string) error {
 		},
 		Loop:         eventLoop{srv.Loop()},
 		Log:          processLog{srv.ErrorLog()},
+		Files:        cycle.Files,
 		Worker:       info,
 		Prefix:       cycle.Prefix,
 		PackagePath:  m.packagePath.V,
