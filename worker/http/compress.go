@@ -63,7 +63,7 @@ type compressing struct {
 }
 
 // maxFreeCompressors bounds the memory that stays after many at a time.
-const maxFreeCompressors = 16
+const maxFreeCompressors = 4
 
 // Write takes the encoder's output.
 func (z *compressing) Write(p []byte) (int, error) {

@@ -47,7 +47,7 @@ var configErrors = []string{
 	"max_ranges x;",
 	"max_ranges 1; max_ranges 2;",
 	"types { a b; } types;",
-	"gzip maybe;", "gzip on; gzip off;", "gzip_comp_level 0;", "gzip_comp_level 10;", "gzip_comp_level x;", "gzip_types;", "gzip_min_length x;", "gzip_min_length 1; gzip_min_length 2;", "gzip_buffers 4;", "gzip_buffers 0 4k;",
+	"types_hash_max_size x;", "types_hash_bucket_size 1; types_hash_bucket_size 2;", "gzip maybe;", "gzip on; gzip off;", "gzip_comp_level 0;", "gzip_comp_level 10;", "gzip_comp_level x;", "gzip_types;", "gzip_min_length x;", "gzip_min_length 1; gzip_min_length 2;", "gzip_buffers 4;", "gzip_buffers 0 4k;",
 	"gzip_proxied maybe;", "gzip_http_version 2.0;", "gzip_vary x;", "gzip_static maybe;", "gzip_static on; gzip_static on;", "gunzip maybe;", "gunzip_buffers x y;",
 	"sub_filter '' x;", "sub_filter x;", "sub_filter $nope x;", "sub_filter x '${';", "sub_filter_once maybe;", "sub_filter_once on; sub_filter_once on;", "sub_filter_last_modified x;",
 	"server { " + strings.Repeat("sub_filter a b; ", 256) + "}", "add_before_body /a; add_before_body /b;", "add_before_body;", "charset utf-8; charset utf-8;", "charset $nope;", "charset;", "override_charset x;",

@@ -30,6 +30,8 @@ type fileConf struct {
 	IfModifiedSince conf.Setting[sinceMode]
 	MaxRanges       conf.Setting[int]
 	MSIEPadding     conf.Setting[bool]
+
+	hashMaxSize, hashBucketSize conf.Setting[int] // only checked
 }
 
 // fileModule has the directives of files and of error pages.
@@ -53,6 +55,12 @@ func init() {
 			Doc: "Files that stand for a directory."},
 		{Name: "types", Ctx: loc, Args: conf.NoArgs | conf.Block, Level: conf.LocConf, Set: setTypes,
 			Doc: "Content types by file name extension."},
+		{Name: "types_hash_max_size", Ctx: loc, Args: conf.Take1, Level: conf.LocConf,
+			Set: conf.SetNum(func(c *fileConf) *conf.Setting[int] { return &c.hashMaxSize }),
+			Doc: "Checked and otherwise without effect: the table of types grows by itself."},
+		{Name: "types_hash_bucket_size", Ctx: loc, Args: conf.Take1, Level: conf.LocConf,
+			Set: conf.SetNum(func(c *fileConf) *conf.Setting[int] { return &c.hashBucketSize }),
+			Doc: "Checked and otherwise without effect: the table of types grows by itself."},
 		{Name: "etag", Ctx: loc, Args: conf.Flag, Level: conf.LocConf,
 			Set: conf.SetFlag(func(c *fileConf) *conf.Setting[bool] { return &c.ETag }),
 			Doc: "Makes ETag headers for files."},

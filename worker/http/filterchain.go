@@ -130,6 +130,9 @@ func (r *Request) eachPiece(b Buf, f func(piece Buf) error) error {
 	return nil
 }
 
+// NeedInMemory is for header filters whose body filters want bytes, not files.
+func (r *Request) NeedInMemory() { r.filters.inMemory = true }
+
 // ClearContentLength is for filters that change the length of a body.
 func (r *Request) ClearContentLength() {
 	h := &r.HeadersOut

@@ -1,8 +1,6 @@
 package httplua
 
 import (
-	"golang.org/x/sys/unix"
-
 	"perilune/logging"
 	"perilune/luart"
 	"perilune/luart/vm"
@@ -33,6 +31,9 @@ func headerFilter(next http.HeaderFilter) http.HeaderFilter {
 	return func(r *http.Request) error {
 		traceFilter(r, "header")
 		l := locOf(r)
+		if l.bodyFilter != nil {
+			r.NeedInMemory()
+		}
 		if l.headerFilter == nil || workerOf(r) == nil {
 			return next(r)
 		}
@@ -55,9 +56,6 @@ func headerFilter(next http.HeaderFilter) http.HeaderFilter {
 	}
 }
 
-// filterPiece is how much of a file a body filter gets at a time.
-const filterPiece = 32 << 10
-
 func bodyFilter(next http.BodyFilter) http.BodyFilter {
 	return func(r *http.Request, b http.Buf) error {
 		traceFilter(r, "body")
@@ -69,10 +67,7 @@ func bodyFilter(next http.BodyFilter) http.BodyFilter {
 		if err != nil {
 			return err
 		}
-		if b.FileLen == 0 {
-			return q.filterBody(fn, next, b)
-		}
-		return q.filterFile(fn, next, b)
+		return q.filterBody(fn, next, b)
 	}
 }
 
@@ -87,24 +82,4 @@ func (q *request) filterBody(fn *vm.Function, next http.BodyFilter, b http.Buf) 
 		return nil
 	}
 	return next(q.r, http.Buf{Data: chunk.Data, Flush: chunk.Flush, Last: chunk.Last})
-}
-
-func (q *request) filterFile(fn *vm.Function, next http.BodyFilter, b http.Buf) error {
-	buf := make([]byte, min(b.FileLen, filterPiece))
-	for b.FileLen > 0 {
-		n, err := unix.Pread(b.File, buf[:min(b.FileLen, filterPiece)], b.Off)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || n == 0 {
-			return http.StatusError(http.Error) // the file has become shorter
-		}
-		b.Off += int64(n)
-		b.FileLen -= int64(n)
-		last := b.FileLen == 0
-		if err := q.filterBody(fn, next, http.Buf{Data: buf[:n], Flush: b.Flush && last, Last: b.Last && last}); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -33,7 +33,7 @@ func postconfiguration(cf *conf.Conf) error {
 	add(luart.PhaseRewrite, http.Rewrite, rewriteHandler, m.rewriteNoPostpone.V)
 	add(luart.PhaseAccess, http.Access, accessHandler, m.accessNoPostpone.V)
 	add(luart.PhasePrecontent, http.Precontent, precontentHandler, m.precontentNoPostpone.V)
-	if m.used&luart.PhaseHeaderFilter != 0 {
+	if m.used&(luart.PhaseHeaderFilter|luart.PhaseBodyFilter) != 0 {
 		core.AddHeaderFilter(headerFilter)
 	}
 	if m.used&luart.PhaseBodyFilter != 0 {
