@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -159,11 +158,7 @@ func (r *Request) readDirectory(path string) (files []os.DirEntry, rc int) {
 		case errors.Is(err, unix.EACCES):
 			level, status = logging.Error, 403
 		}
-		var errno syscall.Errno
-		if errors.As(err, &errno) {
-			err = errno
-		}
-		r.Log(level, "opendir() \"%s\" failed %s", path, logging.ErrnoText(err))
+		r.Log(level, "opendir() \"%s\" failed %s", path, logging.ErrnoText(errnoOf(err)))
 		return nil, status
 	}
 	return slices.DeleteFunc(files, func(f os.DirEntry) bool { return f.Name()[0] == '.' }), OK

@@ -10,11 +10,11 @@ import (
 // Modules returns the modules of this package, in the order in which their
 // handlers and filters come. Modules of other packages go behind them.
 func Modules() []*conf.Module {
-	return []*conf.Module{HTTPModule, CoreModule, variablesModule, logModule, rewriteModule, fileModule, pagesModule,
+	return []*conf.Module{HTTPModule, CoreModule, variablesModule, logModule, rewriteModule, fileModule, pagesModule, mirrorModule,
 		accessModule, authModule, authRequestModule,
-		mapModule, smallModule, setMiscModule, autoindexModule, refererModule, secureLinkModule, realipModule, limitReqModule, limitConnModule,
+		mapModule, smallModule, setMiscModule, autoindexModule, refererModule, secureLinkModule, davModule, realipModule, limitReqModule, limitConnModule,
 		// From here on in the order of their filters.
-		rangeModule, gzipModule, brotliModule, zstdModule, postponeModule, charsetModule, additionModule, subModule, gunzipModule,
+		rangeModule, gzipModule, brotliModule, zstdModule, postponeModule, charsetModule, additionModule, subModule, gunzipModule, useridModule,
 		headersModule, echoModule, moreModule, captureModule}
 }
 

@@ -340,7 +340,7 @@ func (r *Request) spill() error {
 	}
 	b.file, b.path = fd+1, name
 	b.keep = r.Loc.ClientBodyInFileOnly.V == BodyFileOn
-	if !r.BodyFileQuiet || level == logging.Warn {
+	if !r.bodyFileSilent && (!r.BodyFileQuiet || level == logging.Warn) {
 		r.Log(level, "a client request body is buffered to a temporary file %s", name)
 	}
 	mem := b.mem

@@ -79,7 +79,7 @@ func init() {
 
 func initFiles(cf *conf.Conf) error {
 	main := mainConfOf(cf)
-	for _, h := range []Handler{randomIndexHandler, indexHandler, autoindexHandler, precompressedHandler, staticHandler} {
+	for _, h := range []Handler{randomIndexHandler, indexHandler, autoindexHandler, davHandler, precompressedHandler, staticHandler} {
 		main.AddHandler(Content, h)
 	}
 	return nil

@@ -178,7 +178,8 @@ type Request struct {
 	Chunked    bool // the response is chunked
 	Plain      bool // HTTP/0.9: no header at all
 	// BodyFileQuiet keeps ReadBody from logging what client_body_in_file_only does anyway, as ngx_lua does.
-	BodyFileQuiet bool
+	BodyFileQuiet  bool
+	bodyFileSilent bool // that the body goes to a file is not logged at all
 	// AllowRanges is set by handlers whose body, whose length is known, may be sent in parts.
 	AllowRanges bool
 	SingleRange bool // not more than one part

@@ -72,6 +72,7 @@ type Server struct {
 	tempNumber uint64 // of the last temporary file
 	msecBase   int64  // see SharedMsec
 	limitKeys  []byte // memory for the keys of limit_req
+	userids    useridState
 
 	onDrained  func()
 	onDraining []func()

@@ -111,12 +111,16 @@ func unhex(c byte) int {
 	return -1
 }
 
-// setUnescapeURI loses of a percent sign without two digits the sign, and with it the digit if there is one.
 func setUnescapeURI(_ *Request, dst []byte, v [][]byte) ([]byte, bool) {
-	b := v[0]
+	return unescapeURI(dst, v[0], true), true
+}
+
+// unescapeURI appends a text with percent-encoding decoded, and with plus a plus as a space. As in nginx a percent sign without
+// two digits is lost, and with it the one digit if there is one.
+func unescapeURI(dst, b []byte, plus bool) []byte {
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; {
-		case c == '+':
+		case c == '+' && plus:
 			dst = append(dst, ' ')
 		case c != '%':
 			dst = append(dst, c)
@@ -133,7 +137,7 @@ func setUnescapeURI(_ *Request, dst []byte, v [][]byte) ([]byte, bool) {
 			i += 2
 		}
 	}
-	return dst, true
+	return dst
 }
 
 // escapeComponent are the bytes that set_escape_uri escapes.
