@@ -11,6 +11,7 @@ type benchCase struct {
 	name        string
 	path        string
 	connections int
+	workers     int    // 1 if 0; more of them run on all cores, beside wrk
 	script      string // of wrk, in its Lua
 	anyStatus   bool   // responses other than 2xx and 3xx are what is wanted
 }
@@ -58,6 +59,9 @@ var cases = []benchCase{
 	{name: "shared dict, 100 get of 1 KiB", path: "/shared-get-long", connections: 50},
 	{name: "shared dict, 100 set", path: "/shared-set", connections: 50},
 	{name: "shared dict, 100 incr", path: "/shared-incr", connections: 50},
+	{name: "shared dict, 2 workers, 1000 incr of one key", path: "/shared-hot", connections: 50, workers: 2},
+	{name: "shared dict, 2 workers, 1000 incr of 100 keys", path: "/shared-spread", connections: 50, workers: 2},
+	{name: "shared dict, 2 workers, 1000 get of one key", path: "/shared-hot-get", connections: 50, workers: 2},
 	{name: "limit_req", path: "/limited", connections: 50},
 	{name: "404", path: "/none", connections: 50, anyStatus: true},
 	{name: "static file of 1 KiB", path: "/file-1k", connections: 50},
@@ -143,6 +147,27 @@ http {
 				local d = ngx.shared.bench
 				for i = 1, 100 do d:incr("counter", 1, 0) end
 				ngx.say("counted")
+			}
+		}
+		location = /shared-hot {
+			content_by_lua_block {
+				local d = ngx.shared.bench
+				for i = 1, 1000 do d:incr("counter", 1, 0) end
+				ngx.say("counted")
+			}
+		}
+		location = /shared-spread {
+			content_by_lua_block {
+				local d = ngx.shared.bench
+				for i = 1, 1000 do d:incr(keys[i % 100 + 1], 1, 0) end
+				ngx.say("counted")
+			}
+		}
+		location = /shared-hot-get {
+			content_by_lua_block {
+				local d, n = ngx.shared.bench, 0
+				for i = 1, 1000 do n = d:get("counter") or 0 end
+				ngx.say(n)
 			}
 		}
 		location = /echo {

@@ -100,20 +100,27 @@ func runCases(o *options, programs []program, rep *report) error {
 	if len(wanted) == 0 {
 		return nil
 	}
-	var servers []*server
+	running := make(map[int][]*server) // by the number of workers
 	defer func() {
-		for _, s := range servers {
-			s.stop()
+		for _, servers := range running {
+			for _, s := range servers {
+				s.stop()
+			}
 		}
 	}()
-	for _, p := range programs {
-		s, err := start(p, configuration, 1, serverCore)
-		if err != nil {
-			return err
-		}
-		servers = append(servers, s)
-	}
 	for _, c := range wanted {
+		workers, core := 1, serverCore
+		if c.workers > 1 {
+			workers, core = c.workers, anyCore
+		}
+		for _, p := range programs[len(running[workers]):] {
+			s, err := start(p, configuration, workers, core)
+			if err != nil {
+				return err
+			}
+			running[workers] = append(running[workers], s)
+		}
+		servers := running[workers]
 		results := make([][]measurement, len(servers))
 		for range o.rounds {
 			for i, s := range servers {

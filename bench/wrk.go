@@ -45,8 +45,7 @@ func (s *server) measure(c benchCase, d time.Duration) (measurement, error) {
 	if _, err := s.wrk(c, max(time.Second, d/5)); err != nil {
 		return m, err
 	}
-	worker := s.workers[0]
-	before, err := cpuTime(worker)
+	before, err := s.cpuTime()
 	if err != nil {
 		return m, err
 	}
@@ -54,11 +53,11 @@ func (s *server) measure(c benchCase, d time.Duration) (measurement, error) {
 	if err != nil {
 		return m, err
 	}
-	after, err := cpuTime(worker)
+	after, err := s.cpuTime()
 	if err != nil {
 		return m, err
 	}
-	rss, err := residentKiB(worker)
+	rss, err := residentKiB(s.workers[0])
 	if err != nil {
 		return m, err
 	}
@@ -67,6 +66,15 @@ func (s *server) measure(c benchCase, d time.Duration) (measurement, error) {
 		rate: out.rate, p50: out.p50, p99: out.p99, rss: float64(rss) / 1024,
 	}
 	return m, nil
+}
+
+// cpuTime is the processor time that all workers have used.
+func (s *server) cpuTime() (sum time.Duration, err error) {
+	for _, pid := range s.workers {
+		t, e := cpuTime(pid)
+		sum, err = sum+t, errors.Join(err, e)
+	}
+	return sum, err
 }
 
 type wrkOutput struct {
