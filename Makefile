@@ -6,7 +6,7 @@ LDFLAGS := -s -w
 
 export CGO_ENABLED = 0
 
-.PHONY: build run test chaos race fuzz lint bench docs clean help
+.PHONY: build run test chaos race fuzz lint bench pgo docs clean help
 
 build: ## the one static binary, bin/perilune
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) .
@@ -41,6 +41,9 @@ bench: build ## side by side with Debian's nginx and ngx_lua; writes bench/RESUL
 
 bench-lua: build ## the Lua machine side by side with lua5.1, luajit and gopher-lua; writes bench/LUA.md
 	$(GO) run ./bench/lua -o bench/LUA.md $(BENCHFLAGS)
+
+pgo: ## default.pgo, the profile that builds are optimised by, from the benchmarks
+	scripts/pgo
 
 docs: ## the tables of docs/, from the code
 	$(GO) generate ./...
