@@ -99,6 +99,10 @@ func New(cfg Config) *Runtime {
 		rt.methods[id] = vm.String(name)
 	}
 	rt.vm.HostTrace, rt.vm.HostYields = rt.traceback, true
+	rt.vm.HostWraps = func(t *vm.Thread) bool {
+		c := context(t)
+		return c != nil && c.phase&phasesYieldable != 0
+	}
 	rt.headersMeta = rt.vm.NewTable(0, 1)
 	rt.headersMeta.SetStr("__index", rt.vm.NewFunction("__index", headersIndex))
 	rt.setPackagePath()
@@ -230,6 +234,7 @@ func (rt *Runtime) thread(c *Ctx) *vm.Thread {
 	var t *vm.Thread
 	if n := len(rt.threads); n > 0 {
 		t = rt.threads[n-1]
+		logText(c.logger(rt), LevelDebug, "lua reusing cached lua thread")
 		rt.threads = rt.threads[:n-1]
 	} else {
 		t = rt.vm.NewThread()
@@ -239,8 +244,10 @@ func (rt *Runtime) thread(c *Ctx) *vm.Thread {
 }
 
 func (rt *Runtime) release(t *vm.Thread) {
+	c := context(t)
 	t.Data = nil
 	if len(rt.threads) < rt.cfg.ThreadCache {
+		logText(c.logger(rt), LevelDebug, "lua caching unused lua thread")
 		t.Reset()
 		rt.threads = append(rt.threads, t)
 	}

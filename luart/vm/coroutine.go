@@ -144,15 +144,18 @@ func (x *exec) coroutineFailed(th *thrown) (over bool, next *thrown) {
 	co.resumer = nil
 	x.t = t
 	t.status = stRunning
-	t.ci--
+	n := th
 	if th.abort == nil {
-		n := &thrown{value: th.value, traceback: th.traceback}
-		if s, ok := th.value.AsString(); ok && t.m.HostTrace == nil {
-			n.value = String(t.Where(0) + s)
+		n = &thrown{value: th.value, traceback: th.traceback}
+		if c := t.catcher(); t.m.HostTrace != nil && th.traceback == "" && (c == nil || c.host) {
+			n.traceback = t.hostTrace() // with the wrapper's own frame
 		}
-		return false, n
 	}
-	return false, th
+	t.ci--
+	if s, ok := th.value.AsString(); ok && th.abort == nil && !t.m.hostWraps(t) {
+		n.value = String(t.Where(0) + s)
+	}
+	return false, n
 }
 
 // callSpecial runs the functions that are part of the machine.

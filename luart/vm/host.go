@@ -26,9 +26,13 @@ func (t *Thread) hostTrace() string {
 	return t.Traceback("", 0)
 }
 
+// hostWraps reports whether the errors of coroutine.wrap's functions go to their caller
+// as they are.
+func (m *VM) hostWraps(t *Thread) bool { return m.HostWraps != nil && m.HostWraps(t) }
+
 // wrapped reports whether t is a coroutine of coroutine.wrap whose errors are to
 // have a traceback.
 func (t *Thread) wrapped() bool {
 	r := t.resumer
-	return t.m.HostTrace != nil && r != nil && r.ci >= 0 && r.frames[r.ci].fn != nil && r.frames[r.ci].fn.special == spWrap
+	return t.m.hostWraps(t) && r != nil && r.ci >= 0 && r.frames[r.ci].fn != nil && r.frames[r.ci].fn.special == spWrap
 }

@@ -11,6 +11,9 @@ type libState struct {
 	// Traceback. With it errors pass out of coroutine.wrap without another
 	// position, and their traceback begins inside of the coroutine.
 	HostTrace func(t *Thread) string
+	// HostWraps says of a thread whether the functions that coroutine.wrap makes pass
+	// errors on without a position of their own.
+	HostWraps func(t *Thread) bool
 	// HostYields makes the threads of the host coroutines to Lua code, as those
 	// of ngx_lua are: coroutine.yield in one returns at once.
 	HostYields bool

@@ -109,6 +109,9 @@ func headerFilter(r *Request) error {
 	if r.HeaderOnly && r.sub == nil {
 		return writeFilter(r, Buf{Last: true})
 	}
+	if int64(len(o.buf)) >= r.Loc.PostponeOutput.V {
+		return r.flushOut()
+	}
 	return nil
 }
 

@@ -216,9 +216,6 @@ func (r *Request) finalizeSub(rc int) {
 			r.HeadersOut.ContentLengthN, r.HeadersOut.LastModified = 0, -1
 			_ = r.SendHeader() // its filters may want to see it
 		}
-		if special {
-			r.out.last = true
-		}
 	case rc == Error, rc == 408, rc == StatusClientClosedRequest, c.errored, rc == StatusClose:
 		c.timedout = c.timedout || rc == 408 || rc == StatusClose
 		c.errored = true
