@@ -35,6 +35,7 @@ func Modules() []Module {
 		{"ngx.base64", "Base64 in its URL variant", openBase64URL},
 		{"ffi", "LuaJIT's ffi: C types and memory, and the functions of the system that ffi.C has", func(rt *Runtime) *vm.Table { return ffi.Module(rt.vm) }},
 		{"tablepool", "tables to be used again", openTablePool},
+		{"resty.logger.socket", "sends log messages to a server over TCP, TLS, UDP or a unix socket, and loses none that it can keep", openLogger},
 		{"ngx.ssl", "certificates and keys out of PEM and DER, for setclientcert", openSSL},
 		{"ngx.re", "split and opt", openNgxRe},
 		{"ngx.errlog", "the lines of the error log that lua_capture_error_log keeps, and raw_log", openErrlog},

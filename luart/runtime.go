@@ -82,6 +82,7 @@ type Runtime struct {
 	sideVMs       []*sideVM     // that no task uses
 	sideCount     int           // how many there are, those that a task uses included
 	sockets       sockets
+	loggers       loggers
 }
 
 // New makes a runtime. The Lua code of init_by_lua has not run yet.

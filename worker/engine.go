@@ -32,7 +32,7 @@ type Hooks struct {
 	Memory func(srv *http.Server) uint64
 	// Traceback asks the Lua code that runs where it is. It is called from any goroutine, without the baton.
 	Traceback func(srv *http.Server) <-chan string
-	// Exit runs exit_worker_by_lua.
+	// Exit runs exit_worker_by_lua. It may wait for a short time.
 	Exit func(srv *http.Server)
 }
 
@@ -172,16 +172,17 @@ func (e *engine) end() {
 	}
 	e.ended = true
 	e.log.Log(logging.Notice, 0, "exiting")
-	e.over()
+	e.loop.Go(func() {
+		// The hook may wait, so it comes before the loop's end.
+		if e.hooks.Exit != nil {
+			e.hooks.Exit(e.srv)
+		}
+		e.over()
+	})
 }
 
-// leave is the last thing that an engine does.
-func (e *engine) leave() {
-	if e.hooks.Exit != nil {
-		e.hooks.Exit(e.srv)
-	}
-	e.cycle.Files.Drain(drainTime)
-}
+// leave is the last thing that an engine does, after the loop's end.
+func (e *engine) leave() { e.cycle.Files.Drain(drainTime) }
 
 func (e *engine) stats() ipc.Stats {
 	s, l := e.srv.Stats(), e.loop.Stats()

@@ -147,6 +147,25 @@ func (s stream) SetOption(o luart.SocketOption, value int) error {
 	return unix.SetsockoptInt(s.FD.Sysfd, socketOptions[o][0], socketOptions[o][1], value)
 }
 
+// tcpClosed is the kernel's state of a connection that is over.
+const tcpClosed = 7
+
+// Unacked is how many bytes the peer has not confirmed; dead says that it will not.
+func (s stream) Unacked() (n int, dead bool) {
+	n, err := unix.IoctlGetInt(s.FD.Sysfd, unix.SIOCOUTQ)
+	if err != nil || n == 0 {
+		return 0, err != nil
+	}
+	info, err := unix.GetsockoptTCPInfo(s.FD.Sysfd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	return n, err != nil || info.State == tcpClosed
+}
+
+// Abort closes the connection and throws away what is still to be sent.
+func (s stream) Abort() {
+	_ = unix.SetsockoptLinger(s.FD.Sysfd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	s.Close()
+}
+
 // datagram is a datagram socket with a peer.
 type datagram struct{ stream }
 

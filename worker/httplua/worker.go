@@ -84,6 +84,7 @@ func Init(srv *http.Server, info luart.Worker, configure string) error {
 	m.worker = w
 	srv.OnDraining(rt.ExpireTimers)
 	srv.OnDraining(rt.CloseIdle)
+	srv.OnDraining(rt.DrainLoggers)
 	return nil
 }
 
@@ -98,14 +99,23 @@ func InitWorker(srv *http.Server, _ luart.Worker) error {
 	return nil
 }
 
-// ExitWorker runs exit_worker_by_lua, in a worker that is about to end.
+// lastFlush is how long the end of a worker waits for log servers.
+const lastFlush = time.Second
+
+// ExitWorker runs exit_worker_by_lua, in a worker that is about to end, and has log
+// servers get what was logged last.
 func ExitWorker(srv *http.Server) {
 	if srv.Cycle().HTTP == nil {
 		return
 	}
-	if m := mainConfOf(srv); m.exitWorker != nil && m.worker != nil {
+	m := mainConfOf(srv)
+	if m.worker == nil {
+		return
+	}
+	if m.exitWorker != nil {
 		_ = runHook(m.worker.rt, luart.PhaseExitWorker, m.exitWorker)
 	}
+	m.worker.rt.FlushLoggers(lastFlush)
 }
 
 // Memory is what the values of the Lua machine take at most, in bytes: they live
