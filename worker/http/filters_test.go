@@ -215,6 +215,11 @@ func FuzzSubSearch(f *testing.F) {
 		low := strings.ToLower(text)
 		for i := 0; i < len(text); {
 			switch {
+			case len(low[i:]) < len(one) && strings.HasPrefix(s.patterns[0], low[i:]),
+				!strings.HasPrefix(low[i:], s.patterns[0]) && len(low[i:]) < len(two) && strings.HasPrefix(s.patterns[1], low[i:]):
+				// The first pattern may begin here, and the body ends: as nginx does, no other is looked for.
+				want.WriteString(text[i:])
+				i = len(text)
 			case strings.HasPrefix(low[i:], s.patterns[0]):
 				want.WriteString("<0>")
 				i += len(one)

@@ -173,6 +173,8 @@ server { LISTEN; server_name example.com; root SITE; default_type text/plain;
 	location /sub/several { sub_filter foo 1; sub_filter foobar 2; sub_filter bar 3; sub_filter o ""; sub_filter_once off; return 200 "foobar Foo barfoo oo bafoo fo"; }
 	location /sub/several1 { sub_filter foo 1; sub_filter foobar 2; sub_filter bar 3; return 200 "foobar Foobar barfoo foobar foobar"; }
 	location /sub/var { sub_filter "$arg_p" "<$arg_p>"; sub_filter b B; sub_filter_once off; return 200 "abcabc"; }
+	location /sub/end { sub_filter aa0 1; sub_filter a 2; sub_filter_once off; return 200 "xaxAa0xA"; }
+	location /sub/end2 { sub_filter foobar 1; sub_filter foo 2; sub_filter bar 3; sub_filter_once off; return 200 "foobaz foobar foo foob"; }
 	location /sub/empty { sub_filter x y; return 200 ""; }
 	location /sub/file/ { sub_filter 90 "-"; sub_filter_once off; alias SITE/; }
 	location /sub/long/ { sub_filter 012345678901234567890123456789 "LONG"; sub_filter_once off; alias SITE/; output_buffers 1 64; }
@@ -214,7 +216,7 @@ server { LISTEN; server_name example.com; root SITE; default_type text/plain;
 
 func TestTextFiltersAsNginx(t *testing.T) {
 	var requests []string
-	for _, path := range []string{"/sub/one", "/sub/all?x=1", "/sub/several", "/sub/several1", "/sub/var?p=ca", "/sub/var", "/sub/var?p=ABC", "/sub/empty", "/sub/file/b.txt", "/sub/file/a.html", "/sub/file/empty.gif",
+	for _, path := range []string{"/sub/one", "/sub/all?x=1", "/sub/several", "/sub/several1", "/sub/var?p=ca", "/sub/var", "/sub/var?p=ABC", "/sub/end", "/sub/end2", "/sub/empty", "/sub/file/b.txt", "/sub/file/a.html", "/sub/file/empty.gif",
 		"/sub/long/b.txt", "/sub/lm/b.txt", "/sub/echo", "/sub/echo2", "/sub/in", "/sub/inner", "/add/both", "/add/after", "/add/type", "/add/any", "/add/404",
 		"/charset/on/a.html", "/charset/on/b.txt", "/charset/on/empty.gif", "/charset/on/nix", "/charset/off/a.html", "/charset/off/x/a.html", "/charset/var?c=latin1", "/charset/given", "/charset/over",
 		"/charset/types/empty.gif", "/charset/types/b.txt", "/charset/same", "/charset/redirect", "/charset/404", "/trailer/ok", "/trailer/404", "/trailer/404b", "/trailer/file/b.txt", "/trailer/file/empty.gif", "/trailer/off",
