@@ -220,7 +220,7 @@ func (f *File) Replace(fd int) error {
 	}
 	// No line of this process is under way meanwhile, so that none is cut at
 	// the seam.
-	if l := f.latch.Load(); f.take(l, patience) {
+	if l := f.latch.Load(); f.take(l, longPatience) {
 		defer l.Release()
 	}
 	for {

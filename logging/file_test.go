@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -138,6 +137,7 @@ func checkLines(t *testing.T, data []byte, writers, count int) {
 // it reads from its standard input, as a worker would for a signal.
 func childWrite(path, writer, count string) {
 	f := sharedFile(path)
+	f.SetSync()
 	reopened := make(chan error, 1)
 	go func() {
 		var b [1]byte
@@ -161,7 +161,6 @@ func childWrite(path, writer, count string) {
 			panic(err)
 		}
 	}
-	f.Drain(time.Minute)
 	os.Stdout.Close() // tells the test that all lines are written
 	if err := <-reopened; err != nil {
 		panic(err)

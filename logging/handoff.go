@@ -27,7 +27,8 @@ type handoff struct {
 	lines   []queuedLine
 	slow    time.Time // when the file counts as slow no more
 	running bool
-	writing int // goroutines that do
+	full    bool // waiting for room was in vain
+	writing int  // goroutines that do
 	wake    chan struct{}
 }
 
@@ -50,7 +51,7 @@ func (f *File) hand(p []byte, n int) (int, error) {
 		q.slow = time.Now().Add(slowTime)
 		q.busy.Store(true)
 	}
-	if len(q.buf) > 0 && len(q.buf)+len(p) > maxQueue {
+	if !q.waitRoom(len(p)) {
 		q.mu.Unlock()
 		f.account(p, p, n, unix.ENOBUFS)
 		f.complain(unix.ENOBUFS)
@@ -61,6 +62,24 @@ func (f *File) hand(p []byte, n int) (int, error) {
 	f.queued.Add(uint64(n))
 	f.start()
 	return len(p), nil
+}
+
+// waitRoom waits for room in the queue: for a file that takes anything at all
+// it is worth a moment, once. The queue is locked.
+func (q *handoff) waitRoom(n int) bool {
+	for waited := time.Duration(0); ; waited += time.Millisecond {
+		if len(q.buf) == 0 || len(q.buf)+n <= maxQueue {
+			q.full = false
+			return true
+		}
+		if q.full || waited >= patience {
+			q.full = true
+			return false
+		}
+		q.mu.Unlock()
+		time.Sleep(time.Millisecond)
+		q.mu.Lock()
+	}
 }
 
 // pipeFull deals with lines that a pipe has not taken to their end. The latch

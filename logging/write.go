@@ -171,12 +171,8 @@ func (f *File) unended(fd int) bool {
 	if first && !f.shared {
 		return false // another may be in the middle of a write
 	}
-	var st unix.Stat_t
-	if f.kind.Load() != regular || unix.Fstat(fd, &st) != nil {
+	if f.kind.Load() != regular {
 		return !first && f.kind.Load() == pipe
-	}
-	if st.Size == 0 {
-		return false
 	}
 	// The descriptor is for writing only, and the path may lead elsewhere.
 	r, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -184,6 +180,10 @@ func (f *File) unended(fd int) bool {
 		return !first // an empty line at worst
 	}
 	defer unix.Close(r)
+	var st unix.Stat_t
+	if err := unix.Fstat(r, &st); err != nil || st.Size == 0 {
+		return false
+	}
 	var last [1]byte
 	n, err := unix.Pread(r, last[:], st.Size-1)
 	return err == nil && n == 1 && last[0] != '\n'
