@@ -365,8 +365,8 @@ func setErrorLog(cf *Conf, conf any) error {
 // ErrorLog parses an error_log directive of any block. A file gets its full
 // name and is entered in the cycle's files.
 func (cf *Conf) ErrorLog() (logging.Directive, error) {
-	d, err := logging.ParseDirective(cf.Args[1:])
-	if err != nil {
+	d, err := logging.ParseDirective(cf.Args[1:], cf.SyslogServer)
+	if err != nil || d.Syslog != nil || d.Memory != nil {
 		return d, err
 	}
 	if d.Target == "stderr" {
@@ -376,6 +376,20 @@ func (cf *Conf) ErrorLog() (logging.Directive, error) {
 	d.Target = cf.Cycle.FullName(d.Target)
 	cf.Cycle.Files.Open(d.Target)
 	return d, nil
+}
+
+// SyslogServer finds the address of a syslog server, for logging.ParseSyslog.
+func (cf *Conf) SyslogServer(server string) (unix.Sockaddr, string) {
+	const syslogPort = 514
+	addrs, complaint := cf.ParseHostPort(server, syslogPort)
+	if complaint != "" {
+		return nil, complaint
+	}
+	a := addrs[0]
+	if a.Addr().Is4() {
+		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}, ""
+	}
+	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}, ""
 }
 
 // builtinModules are the files of nginx's modules whose work perilune does.

@@ -1,11 +1,21 @@
 package conf
 
+import (
+	"net/netip"
+	"strings"
+)
+
 // EventsConf is what the directives of the events block say.
 type EventsConf struct {
 	WorkerConnections Setting[int]
 	Use               Setting[string]
 	MultiAccept       Setting[bool]
 	AcceptMutex       Setting[bool]
+
+	// DebugConnections are the networks whose clients get debug messages, and
+	// DebugUnix says that those of unix sockets do.
+	DebugConnections []netip.Prefix
+	DebugUnix        bool
 
 	seen bool
 }
@@ -37,6 +47,10 @@ var EventsModule = &Module{
 			Name: "accept_mutex", Ctx: Events, Args: Flag,
 			Set: SetFlag(func(c *EventsConf) *Setting[bool] { return &c.AcceptMutex }),
 			Doc: "Checked and otherwise without effect: connections are spread evenly over the workers in any case.",
+		}, {
+			Name: "debug_connection", Ctx: Events, Args: Take1,
+			Set: setDebugConnection,
+			Doc: "Address, network, host or \"unix:\" of clients whose error log gets debug messages, whatever its level.",
 		},
 	},
 }
@@ -52,6 +66,51 @@ func setEvents(cf *Conf, conf any) error {
 	c.seen = true
 	cf.Cycle.modulesUsed = true
 	return cf.ParseBlock(Events, nil)
+}
+
+func setDebugConnection(cf *Conf, conf any) error {
+	c := conf.(*EventsConf)
+	text := cf.Args[1]
+	if text == "unix:" {
+		c.DebugUnix = true
+		return nil
+	}
+	if p, err := netip.ParsePrefix(text); err == nil {
+		if p.Masked() != p {
+			cf.Warnf("low address bits of %s are meaningless", text)
+		}
+		c.DebugConnections = append(c.DebugConnections, p.Masked())
+		return nil
+	}
+	if strings.Contains(text, "/") {
+		return DirectiveError("invalid value")
+	}
+	if a, err := netip.ParseAddr(text); err == nil {
+		c.DebugConnections = append(c.DebugConnections, netip.PrefixFrom(a, a.BitLen()))
+		return nil
+	}
+	ips, err := cf.LookupHost(text)
+	if err != nil {
+		return Errorf("host not found in debug_connection \"%s\"", text)
+	}
+	for _, a := range ips {
+		c.DebugConnections = append(c.DebugConnections, netip.PrefixFrom(a, a.BitLen()))
+	}
+	return nil
+}
+
+// Debugs reports whether the clients of an address, which is not valid for a
+// unix socket, get debug messages.
+func (c *EventsConf) Debugs(a netip.Addr) bool {
+	if !a.IsValid() {
+		return c.DebugUnix
+	}
+	for _, p := range c.DebugConnections {
+		if p.Contains(a.Unmap()) {
+			return true
+		}
+	}
+	return false
 }
 
 func setConnections(cf *Conf, conf any) error {

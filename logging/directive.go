@@ -3,6 +3,8 @@ package logging
 import (
 	"fmt"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Directive is what an error_log directive asks for.
@@ -10,6 +12,8 @@ type Directive struct {
 	Target string // a path, or "stderr"
 	Level  Level
 	Format Format
+	Syslog *Syslog // instead of a file
+	Memory *Memory // instead of a file
 }
 
 // debugLevels are the parts of nginx that a debugging log can be narrowed to.
@@ -22,13 +26,19 @@ var debugLevels = map[string]bool{
 // ParseDirective parses the arguments of an error_log directive, its name not
 // among them: a target, then levels and format=text or format=json in any
 // order. The error's text is nginx's, without the place in the configuration.
-func ParseDirective(args []string) (Directive, error) {
+// address finds the address of a syslog server.
+func ParseDirective(args []string, address func(string) (unix.Sockaddr, string)) (Directive, error) {
 	d := Directive{Target: args[0], Level: Error}
+	var err error
+	size, isMemory := strings.CutPrefix(d.Target, "memory:")
 	switch {
-	case strings.HasPrefix(d.Target, "memory:"):
-		return d, fmt.Errorf("nginx was built without debug support")
+	case isMemory:
+		d.Memory, err = parseMemory(size)
 	case strings.HasPrefix(d.Target, "syslog:"):
-		return d, fmt.Errorf("error_log \"%s\": syslog is not supported", d.Target)
+		d.Syslog, err = ParseSyslog(d.Target, address)
+	}
+	if err != nil {
+		return d, err
 	}
 	levelSet := false
 	for _, arg := range args[1:] {
@@ -62,9 +72,13 @@ func ParseDirective(args []string) (Directive, error) {
 // AddDirective adds what the directive asks for to the log. The target's path
 // must have been made absolute.
 func (l *Log) AddDirective(files *Files, d Directive) {
-	if d.Target == "stderr" {
-		l.Add(files.Stderr(), d.Level, d.Format)
-		return
+	t := &target{level: d.Level, format: d.Format, syslog: d.Syslog, memory: d.Memory}
+	switch {
+	case t.syslog != nil || t.memory != nil:
+	case d.Target == "stderr":
+		t.file = files.Stderr()
+	default:
+		t.file = files.Open(d.Target)
 	}
-	l.Add(files.Open(d.Target), d.Level, d.Format)
+	l.add(t)
 }

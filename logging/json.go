@@ -8,12 +8,22 @@ import (
 
 // jsonWriter writes lines as JSON objects: level, time, pid, the number of the
 // connection, the message, and what stands behind it in the text format.
-type jsonWriter struct{ log zerolog.Logger }
+type jsonWriter struct {
+	log zerolog.Logger
+	buf []byte
+}
 
-func (j *jsonWriter) init(f *File) { j.log = zerolog.New(f) }
+func (j *jsonWriter) init() { j.log = zerolog.New(j) }
 
-// write makes an object of the line, whose buffer ends with its newline.
-func (j *jsonWriter) write(ln *Line) {
+// Write keeps what zerolog has made.
+func (j *jsonWriter) Write(p []byte) (int, error) {
+	j.buf = append(j.buf, p...)
+	return len(p), nil
+}
+
+// line makes an object of the line, whose buffer ends with its newline.
+func (j *jsonWriter) line(ln *Line) []byte {
+	j.buf = j.buf[:0]
 	end := len(ln.buf) - 1
 	e := j.log.Log().Str("level", ln.lv.String())
 	var stamp [len(time.RFC3339Nano)]byte
@@ -33,4 +43,5 @@ func (j *jsonWriter) write(ln *Line) {
 		e = e.Bytes(a.name, ln.buf[a.value:min(a.end, end)])
 	}
 	e.Bytes("message", ln.buf[ln.msg:msgEnd]).Send()
+	return j.buf
 }

@@ -31,7 +31,8 @@ type Line struct {
 
 	buf   []byte
 	pri   []byte // the line again, behind its priority for the journal
-	msg   int    // where the message begins
+	json  jsonWriter
+	msg   int // where the message begins
 	attrs []attr
 }
 
@@ -43,7 +44,9 @@ type attr struct {
 }
 
 var lines = sync.Pool{New: func() any {
-	return &Line{buf: make([]byte, 0, maxLine+256), attrs: make([]attr, 0, 8)}
+	ln := &Line{buf: make([]byte, 0, maxLine+256), attrs: make([]attr, 0, 8)}
+	ln.json.init()
+	return ln
 }}
 
 // Begin starts a line, or returns nil when no target takes the level.
@@ -180,20 +183,15 @@ func (ln *Line) End() {
 	}
 	wroteStderr := false
 	for _, t := range ln.log.targets {
-		if t.level < ln.lv {
+		if t.level < ln.lv && !ln.log.all {
 			break
 		}
-		// A line that cannot be written is counted by its file; there is
-		// nowhere else to say so.
 		if t.format == JSON {
-			t.json.write(ln)
-		} else if t.file.journal {
-			ln.pri = append(appendPriority(ln.pri[:0], ln.lv), ln.buf...)
-			t.file.Write(ln.pri)
+			t.put(ln, ln.json.line(ln))
 		} else {
-			t.file.Write(ln.buf)
+			t.put(ln, ln.buf)
 		}
-		wroteStderr = wroteStderr || t.file.FD() == 2
+		wroteStderr = wroteStderr || (t.file != nil && t.file.FD() == 2)
 	}
 	if !wroteStderr && ln.lv <= Warn && ln.log.console.Load() {
 		ln.toConsole()

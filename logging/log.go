@@ -18,12 +18,32 @@ const (
 	JSON
 )
 
-// target is one place that an error log writes to.
+// target is one place that an error log writes to: a file, or one of the others.
 type target struct {
 	file   *File
+	syslog *Syslog
+	memory *Memory
 	level  Level
 	format Format
-	json   jsonWriter
+}
+
+// put writes a line, which ends with its newline.
+func (t *target) put(ln *Line, line []byte) {
+	switch {
+	case t.syslog != nil:
+		if err := t.syslog.send(max(int(ln.lv-Emerg), 0), line[:len(line)-1]); err != nil {
+			t.syslog.Complain(ln.log, err)
+		}
+	case t.memory != nil:
+		t.memory.put(line)
+	case t.file.journal:
+		ln.pri = append(appendPriority(ln.pri[:0], ln.lv), line...)
+		_, _ = t.file.Write(ln.pri)
+	default:
+		// A line that cannot be written is counted, and complained about, by
+		// its file.
+		_, _ = t.file.Write(line)
+	}
 }
 
 // Log is an error log: its targets and the level of each. Targets are added
@@ -32,7 +52,10 @@ type target struct {
 type Log struct {
 	targets []*target // most verbose first, as nginx sorts them
 	level   Level
+	all     bool // messages of level debug go to all targets
 	*shared
+
+	debugging *Log
 }
 
 // shared is what all logs of a process have in common.
@@ -62,6 +85,16 @@ func New() *Log {
 	now := time.Now
 	sh.now.Store(&now)
 	return &Log{level: -1, shared: sh}
+}
+
+// Debugging returns the log with debug messages, which go to all its targets
+// whatever their levels: that of a connection that debug_connection names.
+func (l *Log) Debugging() *Log {
+	if d := l.debugging; d != nil {
+		return d
+	}
+	l.debugging = &Log{targets: l.targets, level: Debug, all: true, shared: l.shared}
+	return l.debugging
 }
 
 // Sibling returns a log without targets that shares clock and console with l:
@@ -113,10 +146,12 @@ func writeConsole(line []byte) {
 
 // Add adds a target: messages of level lv and above go to the file.
 func (l *Log) Add(f *File, lv Level, format Format) {
-	t := &target{file: f, level: lv, format: format}
-	t.json.init(f)
+	l.add(&target{file: f, level: lv, format: format})
+}
+
+func (l *Log) add(t *target) {
 	at := len(l.targets)
-	for at > 0 && l.targets[at-1].level < lv {
+	for at > 0 && l.targets[at-1].level < t.level {
 		at--
 	}
 	l.targets = append(l.targets, nil)
@@ -135,7 +170,7 @@ func (l *Log) Enabled(lv Level) bool { return lv <= l.level }
 // nil; the standard error of a daemon is pointed at it.
 func (l *Log) File() *File {
 	for _, t := range l.targets {
-		if !t.file.IsStderr() {
+		if t.file != nil && !t.file.IsStderr() {
 			return t.file
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 var testTime = time.Date(2026, 11, 23, 11, 19, 43, 7e6, time.FixedZone("", 3600))
@@ -114,7 +116,7 @@ func TestTargets(t *testing.T) {
 		t.Error("a log without targets takes messages")
 	}
 	for _, args := range [][]string{{"crit.log", "crit"}, {"info.log", "info"}, {"error.log"}} {
-		d, err := ParseDirective(args)
+		d, err := ParseDirective(args, noServer)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,26 +172,39 @@ func TestClockIsFormattedOncePerSecond(t *testing.T) {
 	}
 }
 
+func noServer(string) (unix.Sockaddr, string) { return nil, "host not found" }
+
 func TestParseDirective(t *testing.T) {
 	for _, tt := range []struct {
 		args string
 		want Directive
 		err  string
 	}{
-		{args: "logs/e.log", want: Directive{"logs/e.log", Error, Text}},
-		{args: "stderr notice", want: Directive{"stderr", Notice, Text}},
-		{args: "e debug", want: Directive{"e", Debug, Text}},
-		{args: "e debug_http debug_event", want: Directive{"e", Debug, Text}},
-		{args: "e format=json warn", want: Directive{"e", Warn, JSON}},
-		{args: "e warn format=text", want: Directive{"e", Warn, Text}},
+		{args: "logs/e.log", want: Directive{Target: "logs/e.log", Level: Error}},
+		{args: "stderr notice", want: Directive{Target: "stderr", Level: Notice}},
+		{args: "e debug", want: Directive{Target: "e", Level: Debug}},
+		{args: "e debug_http debug_event", want: Directive{Target: "e", Level: Debug}},
+		{args: "e format=json warn", want: Directive{Target: "e", Level: Warn, Format: JSON}},
+		{args: "e warn format=text", want: Directive{Target: "e", Level: Warn}},
 		{args: "e verbose", err: `invalid log level "verbose"`},
 		{args: "e stderr", err: `invalid log level "stderr"`},
 		{args: "e error debug_http", err: `invalid log level "debug_http"`},
 		{args: "e error crit", err: `duplicate log level "crit"`},
 		{args: "e format=xml", err: `invalid log format "xml"`},
-		{args: "memory:32m debug", err: "nginx was built without debug support"},
+		{args: "memory:32x debug", err: `invalid buffer size "32x"`},
+		{args: "memory:1k debug", err: `invalid buffer size "1k"`},
+		{args: "syslog:facility=user", err: "no syslog server specified"},
+		{args: "syslog:server=x", err: `host not found in syslog server "x"`},
+		{args: "syslog:server=unix:", err: `no path in the unix domain socket in syslog server "unix:"`},
+		{args: "syslog:server=unix:/x,server=unix:/y", err: `duplicate syslog "server"`},
+		{args: "syslog:server=unix:/x,facility=none", err: `unknown syslog facility "none"`},
+		{args: "syslog:server=unix:/x,severity=err", err: `unknown syslog severity "err"`},
+		{args: "syslog:server=unix:/x,tag=a-b", err: `syslog "tag" only allows alphanumeric characters and underscore`},
+		{args: "syslog:server=unix:/x,tag=" + strings.Repeat("t", 33), err: "syslog tag length exceeds 32"},
+		{args: "syslog:server=unix:/x,odd", err: `unknown syslog parameter "odd"`},
+		{args: "syslog:server=unix:/x,tag=a,tag=b", err: `duplicate syslog "tag"`},
 	} {
-		got, err := ParseDirective(strings.Fields(tt.args))
+		got, err := ParseDirective(strings.Fields(tt.args), noServer)
 		if err != nil || tt.err != "" {
 			if err == nil || err.Error() != tt.err {
 				t.Errorf("%s: error %v, want %s", tt.args, err, tt.err)

@@ -188,6 +188,7 @@ func (s *Server) accept(ln *listener) bool {
 	c := s.newConn()
 	c.Listening = ln.ls
 	c.setRemote(&sa)
+	c.debug = s.debugs(c)
 	s.number++
 	c.Number = s.number
 	if err := s.loop.Register(&c.FD, fd, c); err != nil {
@@ -216,6 +217,16 @@ func (s *Server) accept(ln *listener) bool {
 	s.idle.push(c)
 	s.loop.SetTimer(&c.timer, c.addr.def.ClientHeaderTimeout.V)
 	return true
+}
+
+// debugs reports whether debug_connection names the client.
+func (s *Server) debugs(c *Conn) bool {
+	ev := s.cycle.EventsConf()
+	if len(ev.DebugConnections) == 0 && !ev.DebugUnix {
+		return false
+	}
+	a, _ := netip.AddrFromSlice(c.Binary) // not valid for "unix:", whose length is none of an address
+	return ev.Debugs(a)
 }
 
 func (s *Server) logAccept(lv logging.Level, errno syscall.Errno) {

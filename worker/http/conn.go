@@ -37,6 +37,7 @@ type Conn struct {
 	Remote     string // address without the port; "unix:" for unix sockets
 	RemotePort int
 	Binary     []byte // address in network byte order ($binary_remote_addr)
+	debug      bool   // debug_connection names the client
 	Listening  *conf.Listening
 	BytesOut   int64 // sent, all requests together
 
@@ -175,6 +176,9 @@ func (c *Conn) logErr(lv logging.Level, err error, msg string) {
 	log := c.Server.log
 	if c.addr != nil && c.addr.def.Loc.Log != nil {
 		log = c.addr.def.Loc.Log
+	}
+	if c.debug {
+		log = log.Debugging()
 	}
 	ln := log.Begin(lv, c.Number)
 	if ln == nil {

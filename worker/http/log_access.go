@@ -2,6 +2,7 @@ package http
 
 import (
 	"strings"
+	"time"
 
 	"perilune/conf"
 	"perilune/logging"
@@ -13,9 +14,11 @@ type logMain struct {
 	buf     []byte // the line being made; a worker makes one at a time
 }
 
-// accessLog is one access_log directive.
+// accessLog is one access_log directive: a file, a path with variables, or a syslog server.
 type accessLog struct {
 	file   *logging.File
+	path   *Script
+	syslog *logging.Syslog
 	format *logFormat
 	filter *Script // if=
 }
@@ -24,6 +27,9 @@ type accessLog struct {
 type logConf struct {
 	logs []accessLog
 	off  bool
+
+	cache    *logCache // nil is off
+	cacheSet bool
 }
 
 // logModule has the directives log_format and access_log.
@@ -45,7 +51,9 @@ func init() {
 			Doc: "Gives a format of access log lines a name."},
 		{Name: "access_log", Ctx: conf.HTTP | conf.Server | conf.Location | conf.LocationIf | conf.LimitExcept,
 			Args: conf.OneMore, Level: conf.LocConf, Set: setAccessLog,
-			Doc: "File that requests are logged to, format and condition; or off."},
+			Doc: "File or syslog server that requests are logged to, format, buffer and condition; or off."},
+		{Name: "open_log_file_cache", Ctx: conf.HTTP | conf.Server | conf.Location, Args: conf.Take1234, Level: conf.LocConf,
+			Set: setLogCache, Doc: "How many files of logs with variables in their paths are kept open, and for how long; off by default."},
 	}
 }
 
@@ -101,42 +109,105 @@ func setAccessLog(cf *conf.Conf, c any) error {
 		}
 		return nil
 	}
-	switch {
-	case strings.HasPrefix(path, "syslog:"):
-		return conf.Errorf("access_log to syslog is not supported: \"%s\"", path)
-	case HasVariables(path):
-		return conf.Errorf("variables in the path of \"access_log\" are not supported: \"%s\"", path)
-	}
 	name := "combined"
 	if len(cf.Args) > 2 {
 		name = cf.Args[2]
 	}
 	var al accessLog
 	var err error
+	switch {
+	case strings.HasPrefix(path, "syslog:"):
+		if al.syslog, err = logging.ParseSyslog(path, cf.SyslogServer); err != nil {
+			return conf.Errorf("%s", err.Error())
+		}
+	case HasVariables(path):
+		if al.path, err = CompileScript(cf, cf.Cycle.FullName(path)); err != nil {
+			return err
+		}
+	default:
+		al.file = cf.Cycle.Files.Open(cf.Cycle.FullName(path))
+	}
 	if al.format, err = logMainOf(cf).format(cf, name); err != nil {
 		return err
 	}
+	var b logBuffer
 	for _, arg := range cf.Args[min(3, len(cf.Args)):] {
-		condition, found := strings.CutPrefix(arg, "if=")
-		switch {
-		case found:
+		if condition, found := strings.CutPrefix(arg, "if="); found {
 			if al.filter, err = CompileScript(cf, condition); err != nil {
 				return err
 			}
-		case strings.HasPrefix(arg, "buffer="), strings.HasPrefix(arg, "flush="), arg == "gzip",
-			strings.HasPrefix(arg, "gzip="):
-			return conf.Errorf("the \"%s\" parameter of \"access_log\" is not supported", arg)
-		default:
-			return conf.Errorf("invalid parameter \"%s\"", arg)
+			continue
+		}
+		if err := b.parse(arg); err != nil {
+			return err
 		}
 	}
-	al.file = cf.Cycle.Files.Open(cf.Cycle.FullName(path))
+	if err := b.apply(cf, &al); err != nil {
+		return err
+	}
 	lc.logs = append(lc.logs, al)
+	return nil
+}
+
+// logBuffer is what an access_log directive says about its buffer.
+type logBuffer struct {
+	size  int64
+	flush time.Duration
+	gzip  int
+}
+
+// parse takes one parameter.
+func (b *logBuffer) parse(arg string) error {
+	const gzipBuffer = 64 << 10
+	name, value, hasValue := strings.Cut(arg, "=")
+	var err error
+	switch {
+	case name == "buffer" && hasValue:
+		if b.size, err = conf.ParseSize(value); err != nil || b.size == 0 {
+			return conf.Errorf("invalid buffer size \"%s\"", value)
+		}
+	case name == "flush" && hasValue:
+		if b.flush, err = conf.ParseTime(value, false); err != nil || b.flush == 0 {
+			return conf.Errorf("invalid flush time \"%s\"", value)
+		}
+	case name == "gzip":
+		if b.size == 0 {
+			b.size = gzipBuffer
+		}
+		b.gzip = 1
+		if hasValue {
+			if b.gzip, err = conf.ParseNum(value); err != nil || b.gzip < 1 || b.gzip > 9 {
+				return conf.Errorf("invalid compression level \"%s\"", value)
+			}
+		}
+	default:
+		return conf.Errorf("invalid parameter \"%s\"", arg)
+	}
+	return nil
+}
+
+// apply gives the log its buffer.
+func (b *logBuffer) apply(cf *conf.Conf, al *accessLog) error {
+	switch {
+	case b.size == 0 && b.flush != 0:
+		return conf.Errorf("no buffer is defined for access_log \"%s\"", cf.Args[1])
+	case b.size == 0:
+		return nil
+	case al.path != nil:
+		return conf.Errorf("buffered logs cannot have variables in name")
+	case al.syslog != nil:
+		return conf.Errorf("logs to syslog cannot be buffered")
+	case !cf.Cycle.Files.Buffer(al.file, int(b.size), b.flush, b.gzip):
+		return conf.Errorf("access_log \"%s\" already defined with conflicting parameters", cf.Args[1])
+	}
 	return nil
 }
 
 func mergeLogConf(cf *conf.Conf, prev, c any) error {
 	p, lc := prev.(*logConf), c.(*logConf)
+	if !lc.cacheSet {
+		lc.cache, lc.cacheSet = p.cache, p.cacheSet
+	}
 	if lc.logs != nil || lc.off {
 		return nil
 	}
@@ -152,7 +223,7 @@ func mergeLogConf(cf *conf.Conf, prev, c any) error {
 	return nil
 }
 
-// accessLogHandler writes the lines of a finished request, each with one write(2).
+// accessLogHandler writes the lines of a finished request, each with one write(2) if there is no buffer.
 func accessLogHandler(r *Request) int {
 	lc := r.LocCtx[logModule.Index].(*logConf)
 	if lc.off {
@@ -168,9 +239,21 @@ func accessLogHandler(r *Request) int {
 			}
 		}
 		m.buf = al.format.appendLine(r, m.buf[:0])
-		if _, err := al.file.Write(m.buf); err != nil {
-			r.Log(logging.Alert, "write() to \"%s\" failed %s", al.file.Path(), logging.ErrnoText(err))
-		}
+		al.write(r, lc, m.buf)
 	}
 	return OK
+}
+
+// write writes a line. Lines that are lost are counted, and complained about once a minute.
+func (al *accessLog) write(r *Request, lc *logConf, line []byte) {
+	switch {
+	case al.syslog != nil:
+		if err := al.syslog.Send(line[:len(line)-1]); err != nil {
+			al.syslog.Complain(r.Server.log, err)
+		}
+	case al.path != nil:
+		al.writeToPath(r, lc, line)
+	default:
+		_, _ = al.file.Log(line)
+	}
 }

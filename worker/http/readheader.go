@@ -521,10 +521,14 @@ func (r *Request) LogErr(lv logging.Level, err error, msg string) {
 
 // ErrorLog returns the error log of the request's location.
 func (r *Request) ErrorLog() *logging.Log {
-	if r.Main.Loc.Log != nil {
-		return r.Main.Loc.Log
+	log := r.Main.Loc.Log
+	if log == nil {
+		log = r.Server.log
 	}
-	return r.Server.log
+	if r.Conn.debug {
+		return log.Debugging()
+	}
+	return log
 }
 
 func (r *Request) beginLog(lv logging.Level) *logging.Line {
