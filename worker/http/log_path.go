@@ -46,17 +46,13 @@ func setLogCache(cf *conf.Conf, c any) error {
 		case arg == "off":
 			off = true
 		case name == "max":
-			if cache.max, err = conf.ParseNum(value); err == nil && cache.max == 0 {
-				err = conf.ErrDuplicate
-			}
+			cache.max, err = conf.ParseNum(value)
 		case name == "inactive":
 			cache.inactive, err = conf.ParseTime(value, true)
 		case name == "valid":
 			cache.valid, err = conf.ParseTime(value, true)
 		case name == "min_uses":
-			if cache.minUses, err = conf.ParseNum(value); err == nil && cache.minUses == 0 {
-				err = conf.ErrDuplicate
-			}
+			cache.minUses, err = conf.ParseNum(value)
 		default:
 			err = conf.ErrDuplicate
 		}
