@@ -73,7 +73,9 @@ var cases = []benchCase{
 	{name: "rewrite chain", path: "/rewrite/one", connections: 50},
 	{name: "POST 4 KiB echoed by Lua", path: "/echo", connections: 50, script: post4k},
 	{name: "return 200 with access log", path: "/logged", connections: 50},
+	{name: "return 200 with access log, buffer=32k", path: "/buffered", connections: 50},
 	{name: "Lua hello with access log", path: "/logged-hello", connections: 50},
+	{name: "Lua hello with access log, buffer=32k", path: "/buffered-hello", connections: 50},
 }
 
 // configuration is the inside of nginx.conf, the same for both programs.
@@ -177,6 +179,11 @@ http {
 			}
 		}
 		location = /logged { access_log logs/access.log; return 200 "Hello, world!\n"; }
+		location = /buffered { access_log logs/buffered.log combined buffer=32k; return 200 "Hello, world!\n"; }
+		location = /buffered-hello {
+			access_log logs/buffered.log combined buffer=32k;
+			content_by_lua_block { ngx.say("Hello, world!") }
+		}
 		location = /logged-hello { access_log logs/access.log; content_by_lua_block { ngx.say("Hello, world!") } }
 		sendfile on;
 		location /gzip/ { gzip on; types { } default_type text/html; alias html/; }
