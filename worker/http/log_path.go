@@ -76,11 +76,11 @@ func setLogCache(cf *conf.Conf, c any) error {
 // request is no directory, lest a Host header that is made up makes files.
 func (al *accessLog) writeToPath(r *Request, lc *logConf, line []byte) {
 	root := r.appendRoot(nil)
-	if mode, err := statFile(root); err != nil || mode&unix.S_IFMT != unix.S_IFDIR {
-		if err == nil {
-			err = unix.ENOTDIR
+	if mode, errno := statFile(root); errno != 0 || mode&unix.S_IFMT != unix.S_IFDIR {
+		if errno == 0 {
+			errno = unix.ENOTDIR
 		}
-		r.Log(logging.Error, "testing \"%s\" existence failed %s", root, logging.ErrnoText(err))
+		r.Log(logging.Error, "testing \"%s\" existence failed %s", root, logging.ErrnoText(errno))
 		return
 	}
 	files := r.Server.cycle.Files
