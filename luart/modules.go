@@ -71,6 +71,10 @@ func (rt *Runtime) openModules() {
 	if !ok {
 		return
 	}
+	// To programs that look it is loaded, as in ngx_lua, from the beginning.
+	if loaded := rt.packageLoaded(); loaded != nil {
+		loaded.SetStr("resty.core", openCore(rt).Value())
+	}
 	for _, mod := range Modules() {
 		preload.SetStr(mod.Name, rt.vm.NewFunction(mod.Name, func(t *vm.Thread) int {
 			t.Push(rt.module(mod).Value())

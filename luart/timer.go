@@ -162,6 +162,7 @@ func (rt *Runtime) ExpireTimers() {
 	pending := append([]*timer(nil), rt.timers.pending...)
 	if len(pending) > 0 {
 		logText(rt.cfg.Log, LevelDebug, "lua abort pending timers")
+		logText(rt.cfg.Log, LevelDebug, fmt.Sprintf("lua found %d pending timers", len(pending)))
 	}
 	for _, x := range pending {
 		x.alarm.Stop()

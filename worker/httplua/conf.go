@@ -381,7 +381,7 @@ func setLoadRestyCore(cf *conf.Conf, c any) error {
 	if err := conf.SetFlag(func(m *mainConf) *conf.Setting[bool] { return &m.loadRestyCore })(cf, c); err != nil {
 		return err
 	}
-	cf.Warnf("lua_load_resty_core is deprecated (the lua-resty-core library is built in)")
+	cf.Warnf("lua_load_resty_core is deprecated (the lua-resty-core library is required since ngx_lua v0.10.16)")
 	return nil
 }
 

@@ -23,6 +23,7 @@ import (
 //	-- server --    directives of the server block (optional)
 //	-- file NAME -- a file beneath the prefix
 //	-- request --   lines of a request; CR is added to those of the header
+//	-- aborted request -- one whose client goes when the response begins
 //	-- response --  what comes back to it, \r written out
 //	-- log --       what all requests have left in the error log
 //	-- nginx log -- likewise of nginx, where the two differ on purpose
@@ -143,7 +144,7 @@ func (c *diffCase) ask(t *testing.T, addr string) []string {
 	t.Helper()
 	var responses []string
 	for _, s := range c.sections {
-		if s.name != "request" {
+		if s.name != "request" && s.name != "aborted request" {
 			continue
 		}
 		conn, err := net.Dial("tcp", addr)
@@ -153,6 +154,11 @@ func (c *diffCase) ask(t *testing.T, addr string) []string {
 		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 		if _, err := io.WriteString(conn, rawRequest(s.text)); err != nil {
 			t.Fatal(err)
+		}
+		if s.name == "aborted request" {
+			_, _ = conn.Read(make([]byte, 1))
+			_ = conn.Close()
+			continue
 		}
 		raw, err := io.ReadAll(conn)
 		_ = conn.Close()
@@ -216,7 +222,7 @@ func normalize(s, addr, dir string) string {
 
 var (
 	logHead  = regexp.MustCompile(`(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (\[[a-z]+\]) \d+#\d+: (\*\d+ )?`)
-	logNoise = regexp.MustCompile(`(?m)^\[(notice|info)\] (?:a client request body is buffered|epoll_wait\(\) failed|using the|nginx/|perilune/|OS: |getrlimit|built by|start|exiting|exit|signal|gracefully|worker process|client \S+ closed|kevent|Unix|client closed|cache manager)[^\n]*\n`)
+	logNoise = regexp.MustCompile(`(?m)^\[(notice|info)\] (?:a client request body is buffered|epoll_wait\(\) failed|using the|nginx/|perilune/|OS: |getrlimit|built by|start|exiting|exit|signal|gracefully|writev\(\) failed|worker process|client \S+ closed|kevent|Unix|client closed|cache manager)[^\n]*\n`)
 )
 
 // readLog returns the error log without what differs from run to run.

@@ -64,7 +64,7 @@ func TestPipe(t *testing.T) {
 		location /sigpipe { content_by_lua_block { local p = spawn("trap") local q = spawn("yes | head -1") ngx.print(q:stdout_read_all()) ngx.print("err:", q:stderr_read_all()) } }
 		location /none { content_by_lua_block { ngx.say(spawn({"no-such-program"})) ngx.say(spawn({"/no/such"})) } }
 		location /bad { content_by_lua_block {
-			local p = spawn({"true"})
+			local p = spawn({"sleep", "100"})
 			for _, f in ipairs{
 				function() spawn() end, function() spawn({}) end, function() spawn("x", {buffer_size = 0}) end, function() spawn("x", {environ = 1}) end,
 				function() spawn("x", {environ = {"x"}}) end, function() spawn("x", {environ = {1}}) end, function() spawn("x", {wait_timeout = -1}) end,

@@ -194,10 +194,12 @@ func accessHandler(r *http.Request) int {
 }
 
 func logHandler(r *http.Request) int {
-	trace(r, "log")
 	w := workerOf(r)
 	if w == nil {
 		return http.OK
+	}
+	if w.main.used&luart.PhaseLog != 0 {
+		trace(r, "log")
 	}
 	w.trim()
 	if l := locOf(r); l.log != nil {
