@@ -203,6 +203,7 @@ func (s *Server) accept(ln *listener) bool {
 	c.Start = s.loop.Now()
 	c.startMsec = s.loop.NowMsec()
 	s.active++
+	s.countersChanged()
 	s.handled++
 	c.state = connWait
 	c.action = "waiting for request"

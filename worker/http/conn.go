@@ -363,6 +363,7 @@ func (c *Conn) close() {
 		s.freeConns = append(s.freeConns, c)
 	}
 	s.active--
+	s.countersChanged()
 	s.Release()
 	s.checkDrained()
 }

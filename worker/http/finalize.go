@@ -76,6 +76,7 @@ func (r *Request) drop() {
 	if r.engine.count > 0 {
 		return
 	}
+	r.Server.countersChanged()
 	c := r.Conn
 	lc := r.Loc
 	if c.errored {

@@ -20,6 +20,9 @@ type MainConf struct {
 
 	subrequestEnds []func(sr *Request)
 
+	statusUsed bool        // there is a stub_status
+	status     *statusZone // nil if nobody asks for the counters of all workers
+
 	headerFilters []func(next HeaderFilter) HeaderFilter
 	bodyFilters   []func(next BodyFilter) BodyFilter
 	headerFilter  HeaderFilter

@@ -34,6 +34,7 @@ func (s *Server) newRequest(c *Conn) *Request {
 	r := s.takeRequest(len(c.addr.def.Ctx.Loc))
 	c.Requests++
 	s.requests++
+	s.countersChanged()
 	r.Conn, r.Server, r.Main = c, s, r
 	r.vars = &r.parts.values
 	r.Start = s.loop.Now()
@@ -174,6 +175,7 @@ func (c *Conn) busy() {
 	if c.state == connHeader {
 		c.Server.reading--
 		c.Server.writing++
+		c.Server.countersChanged()
 		c.state = connBusy
 	}
 }

@@ -19,6 +19,8 @@ type refererConf struct {
 	named       bool
 	regex       []*Regex // of what follows the scheme
 	serverRegex []*Regex // of the host
+
+	hashMax, hashBucket conf.Setting[int]
 }
 
 var refererModule = &conf.Module{
@@ -39,7 +41,13 @@ func init() {
 	refererModule.Preconfiguration = func(cf *conf.Conf) error {
 		return AddComputed(cf, "invalid_referer", "1 unless valid_referers allows the Referer header", true, invalidReferer)
 	}
+	number := func(name string, f func(*refererConf) *conf.Setting[int]) conf.Command {
+		return conf.Command{Name: name, Ctx: conf.Server | conf.Location, Args: conf.Take1, Level: conf.LocConf, Set: conf.SetNum(f),
+			Doc: "Checked and otherwise without effect: the table of names has the size that it needs."}
+	}
 	refererModule.Commands = []conf.Command{
+		number("referer_hash_max_size", func(c *refererConf) *conf.Setting[int] { return &c.hashMax }),
+		number("referer_hash_bucket_size", func(c *refererConf) *conf.Setting[int] { return &c.hashBucket }),
 		{Name: "valid_referers", Ctx: conf.Server | conf.Location, Args: conf.OneMore, Level: conf.LocConf, Set: setValidReferers,
 			Doc: "Referer headers for which $invalid_referer is empty: none, blocked (without a scheme), server_names, hosts with wildcards and the beginning of a path, ~regexes."},
 	}

@@ -99,6 +99,9 @@ func NewServer(l *loop.Loop, cycle *conf.Cycle, log *logging.Log) (*Server, erro
 	if err := s.setUp(cycle.HTTP); err != nil {
 		return nil, err
 	}
+	if z := s.main.status; z != nil {
+		z.attach(s)
+	}
 	return s, nil
 }
 

@@ -17,8 +17,14 @@ func init() {
 				return nil
 			}}
 	}
-	status := handler("stub_status", "Answers with the numbers of connections and requests of this worker.", conf.NoArgs|conf.Take1, stubStatusHandler)
+	status := handler("stub_status", "Answers with the numbers of connections and requests of all workers.", conf.NoArgs|conf.Take1, stubStatusHandler)
 	status.Ctx |= conf.Server
+	setStatus := status.Set
+	status.Set = func(cf *conf.Conf, c any) error {
+		mainConfOf(cf).statusUsed = true
+		return setStatus(cf, c)
+	}
+	smallModule.Postconfiguration = needStatus
 	smallModule.Commands = []conf.Command{
 		status,
 		handler("empty_gif", "Answers with a transparent GIF of one pixel.", conf.NoArgs, emptyGIFHandler),
@@ -34,17 +40,17 @@ func init() {
 }
 
 var statusVariables = []Variable{
-	{Name: "connections_active", Get: number(func(r *Request) int64 { return int64(r.Server.Stats().Active) }), Doc: "client connections of the worker"},
-	{Name: "connections_reading", Get: number(func(r *Request) int64 { return int64(r.Server.Stats().Reading) }), Doc: "of these, reading a request's header"},
-	{Name: "connections_writing", Get: number(func(r *Request) int64 { return int64(r.Server.Stats().Writing) }), Doc: "of these, with a request in work"},
-	{Name: "connections_waiting", Get: number(func(r *Request) int64 { return int64(r.Server.Stats().Waiting) }), Doc: "of these, without a request"},
+	{Name: "connections_active", Get: number(func(r *Request) int64 { return int64(r.Server.TotalStats().Active) }), Doc: "client connections of all workers"},
+	{Name: "connections_reading", Get: number(func(r *Request) int64 { return int64(r.Server.TotalStats().Reading) }), Doc: "of these, reading a request's header"},
+	{Name: "connections_writing", Get: number(func(r *Request) int64 { return int64(r.Server.TotalStats().Writing) }), Doc: "of these, with a request in work"},
+	{Name: "connections_waiting", Get: number(func(r *Request) int64 { return int64(r.Server.TotalStats().Waiting) }), Doc: "of these, without a request"},
 }
 
 func stubStatusHandler(r *Request) int {
 	if r.MethodID&(MethodGet|MethodHead) == 0 {
 		return 405
 	}
-	s := r.Server.Stats()
+	s := r.Server.TotalStats()
 	b := append([]byte(nil), "Active connections: "...)
 	b = strconv.AppendInt(b, int64(s.Active), 10)
 	b = append(b, " \nserver accepts handled requests\n "...)
