@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"strings"
 
+	"perilune/luart/ffi"
 	"perilune/luart/vm"
 )
 
@@ -22,7 +23,7 @@ const (
 // openSSL makes ngx.ssl, as far as it is for certificates of clients.
 func openSSL(rt *Runtime) *vm.Table {
 	opaque := func(t *vm.Thread, data any) int {
-		t.Push(rt.vm.NewUserdata(data, nil).Value())
+		t.Push(ffi.Opaque(data))
 		return 1
 	}
 	return rt.fill(rt.vm.NewTable(0, 6), map[string]vm.GoFunction{

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"perilune/logging"
+	"perilune/luart/ffi"
 	"perilune/luart/vm"
 )
 
@@ -101,7 +102,7 @@ func tcpSSLHandshake(t *vm.Thread, c *Ctx) int {
 			t.Push(t.Arg(2))
 			return 1
 		}
-		return pushSession(t, c, secure, wanted)
+		return pushSession(t, secure, wanted)
 	}
 	if c.settings != nil {
 		h.Settings = c.settings.TLS
@@ -126,24 +127,21 @@ func tcpSSLHandshake(t *vm.Thread, c *Ctx) int {
 		return fail(t, errorText(err))
 	}
 	conn.Stream = secure
-	return pushSession(t, c, secure, wanted)
+	return pushSession(t, secure, wanted)
 }
 
 // sessionArg is the session that a value stands for, nil if it is none.
 func sessionArg(v vm.Value) TLSSession {
-	if u, ok := v.AsUserdata(); ok {
-		s, _ := u.Data.(TLSSession)
-		return s
-	}
-	return nil
+	s, _ := ffi.OpaqueData(v).(TLSSession)
+	return s
 }
 
-func pushSession(t *vm.Thread, c *Ctx, secure SecureStream, wanted bool) int {
+func pushSession(t *vm.Thread, secure SecureStream, wanted bool) int {
 	if !wanted {
 		t.PushBool(true)
 		return 1
 	}
-	t.Push(c.rt.vm.NewUserdata(secure.Session(), nil).Value())
+	t.Push(ffi.Opaque(secure.Session()))
 	return 1
 }
 
@@ -159,7 +157,7 @@ func tcpGetSSLSession(t *vm.Thread, c *Ctx) int {
 	case !secure.Session().Resumable():
 		return fail(t, "not resumable")
 	}
-	return pushSession(t, c, secure, true)
+	return pushSession(t, secure, true)
 }
 
 func tcpSetClientCert(t *vm.Thread, _ *Ctx) int {
@@ -182,11 +180,10 @@ func tcpSetClientCert(t *vm.Thread, _ *Ctx) int {
 		v    vm.Value
 		to   *any
 	}{{"cert", cert, &identity.Cert}, {"pkey", key, &identity.Key}} {
-		u, ok := x.v.AsUserdata()
-		if !ok {
+		if x.v.Type() != vm.TypeCData {
 			return fail(t, "bad "+x.name+" arg: cdata expected, got "+x.v.TypeName())
 		}
-		*x.to = u.Data
+		*x.to = ffi.OpaqueData(x.v)
 	}
 	s.identity = identity
 	t.PushBool(true)

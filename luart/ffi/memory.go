@@ -12,6 +12,7 @@ type block struct {
 	readOnly bool
 	text     bool // of a Lua string: a zero follows
 	ptrs     map[int]pointer
+	data     any // of Opaque
 }
 
 // pointer is an address: an offset in a block, or a bare number that cannot be

@@ -93,6 +93,19 @@ func allocate(t *vm.Thread, ct *ctype, n int) *object {
 	return &o.object
 }
 
+// Opaque is a void pointer that stands for data of another package; following it is an
+// error.
+func Opaque(data any) vm.Value { return pointerValue(tVoidPtr, pointer{mem: &block{data: data}}) }
+
+// OpaqueData is what a value of Opaque stands for, nil if v is none.
+func OpaqueData(v vm.Value) any {
+	o := asObject(v)
+	if o == nil || o.what != isValue || o.ptr.mem == nil {
+		return nil
+	}
+	return o.ptr.mem.data
+}
+
 type foreign struct{}
 
 func init() { vm.RegisterForeign(foreign{}) }

@@ -484,7 +484,7 @@ location = /pem { content_by_lua_block {
 	ngx.say(sock:setclientcert(cert))
 	ngx.say(sock:setclientcert(cert, "key"))
 	ngx.say(sock:setclientcert(cert, key))
-	assert(sock:sslhandshake(nil, "good.test", true))
+	ngx.say(type(cert), " ", type(assert(sock:sslhandshake(nil, "good.test", true))), " ", (pcall(function() return require("ffi").cast("char *", cert)[0] end)))
 	sock:send("hello\n")
 	ngx.say(sock:receive())
 } }
@@ -541,7 +541,7 @@ location = /timer { content_by_lua_block {
 		{"/cert", "needcert", "name=good.test&verify=1", "session\n" + said + "leaf client.test hello\n1\n"},
 		{"/cert", "good", "name=good.test", "session\n" + said + "- hello\n1\n"},
 		{"/pem", "needcert", "", "nilPEM_read_bio_X509_AUX() failed\nnilPEM_read_bio_PrivateKey() failed\n" +
-			"nilclient certificate must be supplied with corresponding private key\nnilbad pkey arg: cdata expected, got string\ntrue\n" +
+			"nilclient certificate must be supplied with corresponding private key\nnilbad pkey arg: cdata expected, got string\ntrue\ncdata cdata false\n" +
 			said + "leaf client.test hello\n"},
 		{"/resume", "good", "name=good.test", said + "- hello\n" + resumed + resumed +
 			"true 0\n" + said + "- hello\n1\ntrue 1\n" + said + "- hello\n1\n"},
