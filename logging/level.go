@@ -4,7 +4,7 @@
 //
 // A line is one write(2) on a descriptor opened with O_APPEND, so lines of any
 // number of processes never interleave. Around it the latch of the file is
-// held, a lock in shared memory that costs about ten nanoseconds: who writes
+// held, a lock in shared memory that costs a few nanoseconds: who writes
 // after a process that was killed in a write, or that found the disk full, ends
 // its half line first. A file that is slow is left to a goroutine, so that it
 // holds nothing up. Files.Use is for loggers that are made while the process runs.
