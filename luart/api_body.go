@@ -19,15 +19,23 @@ func noArgs(t *vm.Thread) {
 	}
 }
 
+// bodyWait is a wait for the body, which ends with its thread.
+type bodyWait struct{ req Request }
+
+func (w bodyWait) close() { w.req.LeaveBody() }
+
 func reqReadBody(t *vm.Thread, c *Ctx) int {
 	noArgs(t)
-	phase := c.phase
+	m, err := c.beginWait(t, bodyWait{c.req})
+	if err != nil {
+		return t.Abort(err)
+	}
 	rc := c.req.ReadBody()
 	if c.watched {
 		c.watchClient()
 	}
-	if !c.waited(t, phase) {
-		return t.Abort(errKilled)
+	if err := c.endWait(m); err != nil {
+		return t.Abort(err)
 	}
 	if rc != OK {
 		c.exitCode, c.exited = rc, true

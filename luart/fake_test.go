@@ -141,6 +141,7 @@ func (r *fakeRequest) ReadBody() int {
 	r.bodyRead = r.bodyRC == OK
 	return r.bodyRC
 }
+func (r *fakeRequest) LeaveBody()          {}
 func (r *fakeRequest) DiscardBody() error  { r.discarded = true; return nil }
 func (r *fakeRequest) BodyDiscarded() bool { return r.discarded }
 func (r *fakeRequest) BodyRead() bool      { return r.bodyRead }

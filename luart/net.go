@@ -93,6 +93,8 @@ type Stream interface {
 	// Option and SetOption are getsockopt(2) and setsockopt(2).
 	Option(o SocketOption) (int, error)
 	SetOption(o SocketOption, value int) error
+	// Descriptor is the number of the file descriptor.
+	Descriptor() int
 	// Close closes the stream, and ends its waits with ErrClosed.
 	Close()
 }

@@ -118,6 +118,8 @@ type Request interface {
 	// ReadBody reads the whole body and parks meanwhile. The result is OK, Error
 	// or the status to finish the request with.
 	ReadBody() int
+	// LeaveBody ends a ReadBody that waits in another thread.
+	LeaveBody()
 	DiscardBody() error
 	BodyDiscarded() bool
 	BodyRead() bool

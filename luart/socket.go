@@ -55,6 +55,7 @@ func socketMethods() []socketMethod {
 		{"getreusedtimes", "()", "how often the connection has come out of the pool", tcpGetReusedTimes, ofTCP},
 		{"getoption", "(name)", "the value of `keepalive`, `reuseaddr`, `tcp-nodelay`, `sndbuf` or `rcvbuf`", tcpGetOption, ofTCP},
 		{"setoption", "(name, value)", "sets an option", tcpSetOption, ofTCP},
+		{"getfd", "()", "the number of the descriptor", tcpGetFD, ofAll},
 	}
 }
 
@@ -205,11 +206,13 @@ type waitMark struct {
 }
 
 // beginWait is called before something that may wait; x is closed when the thread
-// is killed meanwhile.
+// is killed meanwhile. Others may use the socket then before the thread has noticed,
+// which must not touch it any more.
 func (c *Ctx) beginWait(t *vm.Thread, x closer) (waitMark, error) {
 	m := waitMark{c.current(t), c.phase, c.chunk}
 	if m.u != nil {
 		if m.u.killed {
+			x.close()
 			return m, errKilled
 		}
 		m.u.blockedOn = x
@@ -241,9 +244,10 @@ func (c *Ctx) waitingThread(t *vm.Thread) *thread {
 	return u
 }
 
-// lookup finds the address of a name, one of several at random.
-func (c *Ctx) lookup(t *vm.Thread, name string) (netip.Addr, error) {
-	l := lookup{c.rt.cfg.Net.Lookup(c.socketSettings(), name)}
+// lookup finds the address of a name, one of several at random. The waiter's socket is
+// abandoned when its thread is killed.
+func (c *Ctx) lookup(t *vm.Thread, name string, abandon func()) (netip.Addr, error) {
+	l := lookup{c.rt.cfg.Net.Lookup(c.socketSettings(), name), abandon}
 	m, err := c.beginWait(t, l)
 	if err != nil {
 		return netip.Addr{}, err
@@ -259,9 +263,15 @@ func (c *Ctx) lookup(t *vm.Thread, name string) (netip.Addr, error) {
 }
 
 // lookup is a lookup that ends with its thread.
-type lookup struct{ Lookup }
+type lookup struct {
+	Lookup
+	abandon func()
+}
 
-func (l lookup) close() { l.Close() }
+func (l lookup) close() {
+	l.Close()
+	l.abandon()
+}
 
 // parseHost takes the text of a host apart: an address or a name. The rules are those
 // of nginx for a URL without a path.
@@ -295,11 +305,11 @@ func parseHost(text string, port int) (e Endpoint, name string, err error) {
 			return e, "", errors.New("invalid port")
 		}
 	}
-	if host == "" {
+	if host == "" || host == "[]" {
 		return e, "", errors.New("no host")
 	}
 	if host[0] == '[' {
-		if e.IP, err = netip.ParseAddr(host[1 : len(host)-1]); err != nil || !e.IP.Is6() {
+		if e.IP, err = netip.ParseAddr(host[1 : len(host)-1]); err != nil || !e.IP.Is6() || e.IP.Zone() != "" {
 			return e, "", errors.New("invalid IPv6 address")
 		}
 		return e, "", nil
@@ -366,6 +376,16 @@ func failureText(err error) string {
 		return "closed"
 	}
 	return err.Error()
+}
+
+// debug logs what ngx_lua logs at that point for debugging.
+func (c *Ctx) debug(text string) { logText(c.logger(c.rt), LevelDebug, text) }
+
+// debugTimeout is debug for a time in milliseconds.
+func (c *Ctx) debugTimeout(what string, d time.Duration) {
+	if l := c.logger(c.rt); l.LogEnabled(LevelDebug) {
+		logText(l, LevelDebug, what+" timeout: "+itoa(int(d.Milliseconds())))
+	}
 }
 
 // connectionLevel is nginx's level for a failure of a connection.

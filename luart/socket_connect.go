@@ -1,6 +1,7 @@
 package luart
 
 import (
+	"fmt"
 	"strings"
 	"unsafe"
 
@@ -133,15 +134,20 @@ func (s *tcpSocket) connect(t *vm.Thread, c *Ctx, a *connectArgs) int {
 		if s.busy(t, opConnect|opRead|opWrite) {
 			return 2
 		}
-		s.close()
+		if s.conn != nil {
+			c.debug("lua tcp socket reconnect without shutting down")
+			s.close()
+		}
+		c.debug("lua reuse socket upstream ctx")
 	}
 	s.inited = true
 	s.c, s.life = c, c.life
 	pool := c.rt.sockets.pools[a.key]
 	if pool == nil && a.poolSize > 0 {
-		pool = c.rt.newSocketPool(a.key, a.poolSize, a.backlog)
+		pool = c.newSocketPool(a.key, a.poolSize, a.backlog)
 	}
 	if pool != nil {
+		c.debug("lua tcp socket pool get keepalive peer")
 		if conn := pool.take(); conn != nil {
 			s.reuse(t, c, conn)
 			return succeed(t)
@@ -166,10 +172,10 @@ func (s *tcpSocket) connect(t *vm.Thread, c *Ctx, a *connectArgs) int {
 		s.attach(t, c, conn)
 		return succeed(t)
 	}
-	s.leavePool()
 	if err == errKilled {
 		return t.Abort(err)
 	}
+	s.leavePool()
 	return fail(t, text)
 }
 
@@ -177,6 +183,9 @@ func (s *tcpSocket) connect(t *vm.Thread, c *Ctx, a *connectArgs) int {
 func (s *tcpSocket) reuse(t *vm.Thread, c *Ctx, conn *connection) {
 	s.pool, conn.pool = conn.pool, nil
 	conn.reused++
+	if l := c.logger(c.rt); l.LogEnabled(LevelDebug) {
+		logText(l, LevelDebug, fmt.Sprintf("lua tcp socket get keepalive peer: using connection %016X, fd:%d", pointerOf(conn), conn.Descriptor()))
+	}
 	s.attach(t, c, conn)
 }
 
@@ -187,9 +196,17 @@ func (s *tcpSocket) dial(t *vm.Thread, c *Ctx, a *connectArgs) (conn *connection
 	if err != nil {
 		return nil, "failed to parse host name \"" + a.host + "\": " + err.Error(), err
 	}
+	limit := timeout(s.connectTimeout, c.socketSettings().ConnectTimeout)
+	c.debugTimeout("lua tcp socket connect", limit)
 	if name != "" {
 		s.connecting = true
-		to.IP, err = c.lookup(t, name)
+		to.IP, err = c.lookup(t, name, func() {
+			s.connecting = false
+			s.leavePool()
+		})
+		if err == errKilled {
+			return nil, "", err
+		}
 		s.connecting = false
 		if err != nil {
 			return nil, err.Error(), err
@@ -201,20 +218,21 @@ func (s *tcpSocket) dial(t *vm.Thread, c *Ctx, a *connectArgs) (conn *connection
 		c.logDial(err, to, s.local, conn.upstream())
 		return nil, failureText(err), err
 	}
-	m, err := c.beginWait(t, conn)
-	if err == nil {
-		s.connecting = true
-		err = conn.Connected(timeout(s.connectTimeout, c.socketSettings().ConnectTimeout))
-		s.connecting = false
-		if killed := c.endWait(m); killed != nil {
-			err = killed
-		}
+	s.conn, conn.connecting = conn, true
+	m, err := c.beginWait(t, s)
+	if err != nil {
+		return nil, "", err
 	}
+	err = conn.Connected(limit)
+	if killed := c.endWait(m); killed != nil {
+		return nil, "", killed
+	}
+	s.conn, conn.connecting = nil, false
 	if err == nil {
 		return conn, "", nil
 	}
 	conn.Close()
-	if err != errKilled && c.socketSettings().LogErrors {
+	if c.socketSettings().LogErrors {
 		if err == ErrTimeout {
 			logText(c.logger(c.rt), LevelError, "lua tcp socket connect timed out"+conn.upstream())
 		} else {
@@ -223,9 +241,6 @@ func (s *tcpSocket) dial(t *vm.Thread, c *Ctx, a *connectArgs) (conn *connection
 	}
 	return nil, failureText(err), err
 }
-
-// close ends a wait for the connection.
-func (k *connection) close() { k.Close() }
 
 // shortHost is what messages show of a host.
 func shortHost(host string) string {

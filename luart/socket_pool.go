@@ -23,10 +23,16 @@ type socketPool struct {
 type poolWait struct {
 	wait   Waiter
 	pool   *socketPool
+	s      *tcpSocket
 	called bool // out of the queue
 }
 
-func (rt *Runtime) newSocketPool(key string, size, backlog int) *socketPool {
+func (c *Ctx) newSocketPool(key string, size, backlog int) *socketPool {
+	rt := c.rt
+	if l := c.logger(rt); l.LogEnabled(LevelDebug) {
+		logText(l, LevelDebug, fmt.Sprintf("lua tcp socket connection pool size: %d, backlog: %d", size, backlog))
+		logText(l, LevelDebug, "lua tcp socket keepalive create connection pool for key \""+key+"\"")
+	}
 	p := &socketPool{rt: rt, key: key, size: size, backlog: backlog}
 	rt.sockets.pools[key] = p
 	return p
@@ -66,6 +72,9 @@ func (p *socketPool) settle() {
 	if p.connections == 0 {
 		if p.rt.sockets.pools[p.key] == p {
 			delete(p.rt.sockets.pools, p.key)
+			if l := p.rt.cfg.Log; l.LogEnabled(LevelDebug) {
+				logText(l, LevelDebug, "lua tcp socket keepalive: free connection pool for \""+p.key+"\"")
+			}
 		}
 		return
 	}
@@ -77,8 +86,19 @@ func (p *socketPool) settle() {
 	}
 }
 
-// close takes a connect out of the queue, whose thread is killed.
+// close gives a connect up, whose thread is killed.
 func (w *poolWait) close() {
+	logText(w.pool.rt.cfg.Log, LevelDebug, "lua tcp socket abort queueing")
+	w.s.connecting = false
+	w.leave()
+	if w.called {
+		w.pool.settle() // it is the turn of another one
+	}
+}
+
+// leave takes a connect out of the queue; it is counted no more.
+func (w *poolWait) leave() {
+	w.pool.connections--
 	for i, x := range w.pool.waiting {
 		if x == w {
 			w.pool.waiting = append(w.pool.waiting[:i], w.pool.waiting[i+1:]...)
@@ -90,22 +110,25 @@ func (w *poolWait) close() {
 // queue waits until the pool has room. It returns 0 then, and pushes an error otherwise.
 func (s *tcpSocket) queue(t *vm.Thread, c *Ctx, p *socketPool, a *connectArgs) int {
 	u := c.waitingThread(t)
-	w := &poolWait{wait: u.wait, pool: p}
+	w := &poolWait{wait: u.wait, pool: p, s: s}
 	p.connections++
+	if l := c.logger(c.rt); l.LogEnabled(LevelDebug) {
+		logText(l, LevelDebug, fmt.Sprintf("lua tcp socket queue connect operation for connection pool \"%s\", connections: %d", p.key, p.connections))
+	}
 	p.waiting = append(p.waiting, w)
 	s.connecting, u.blockedOn = true, w
 	err := c.parkThread(u, timeout(s.connectTimeout, c.socketSettings().ConnectTimeout))
-	s.connecting, u.blockedOn = false, nil
-	w.close()
-	p.connections-- // until the caller counts it again
-	switch {
-	case err == nil:
-		return 0
-	case w.called:
-		p.settle() // it is the turn of another one
-	}
+	u.blockedOn = nil
 	if err == errKilled {
 		return t.Abort(err)
+	}
+	s.connecting = false
+	w.leave()
+	if err == nil {
+		return 0
+	}
+	if w.called {
+		p.settle()
 	}
 	if err == ErrTimeout && c.socketSettings().LogErrors {
 		logText(c.logger(c.rt), LevelError, fmt.Sprintf("lua tcp socket queued connect timed out, when trying to connect to %s:%d", a.host, a.port))
@@ -137,6 +160,7 @@ func tcpSetKeepalive(t *vm.Thread, c *Ctx) int {
 		return fail(t, "unread data in buffer")
 	}
 	if c.rt.cfg.Worker.Exiting() {
+		c.debug("lua tcp socket set keepalive while process exiting, closing connection")
 		s.close()
 		return succeed(t)
 	}
@@ -145,11 +169,19 @@ func tcpSetKeepalive(t *vm.Thread, c *Ctx) int {
 		if size <= 0 {
 			return argError(t, n, "bad \"pool_size\" option value: "+itoa(size))
 		}
-		p = c.rt.newSocketPool(s.key, size, -1)
+		p = c.newSocketPool(s.key, size, -1)
 	}
 	if !s.conn.Quiet() {
 		s.close()
 		return fail(t, "connection in dubious state")
+	}
+	if l := c.logger(c.rt); l.LogEnabled(LevelDebug) {
+		logText(l, LevelDebug, fmt.Sprintf("lua tcp socket set keepalive: saving connection %016X", pointerOf(s.conn)))
+	}
+	if idle == 0 {
+		c.debug("lua tcp socket keepalive timeout: unlimited")
+	} else if l := c.logger(c.rt); l.LogEnabled(LevelDebug) {
+		logText(l, LevelDebug, "lua tcp socket keepalive timeout: "+itoa(int(idle.Milliseconds()))+" ms")
 	}
 	counted := s.pool == p
 	if !counted {
@@ -173,7 +205,11 @@ func (p *socketPool) put(conn *connection, counted bool, idle time.Duration) {
 	}
 	p.idle = append(p.idle, conn)
 	if conn.timer == nil {
-		conn.timer = p.rt.cfg.Loop.NewTimer(conn.expire)
+		log := p.rt.cfg.Log
+		conn.timer = p.rt.cfg.Loop.NewTimer(func() {
+			logText(log, LevelDebug, "lua tcp socket keepalive max idle timeout")
+			conn.expire()
+		})
 		conn.onIdle = conn.stir
 	}
 	conn.pool = p
@@ -187,6 +223,7 @@ func (p *socketPool) put(conn *connection, counted bool, idle time.Duration) {
 // stir is called when something happens to an idle connection: unless it is nothing that
 // can be read, the connection is of no more use.
 func (k *connection) stir() {
+	logText(k.pool.rt.cfg.Log, LevelDebug, "lua tcp socket keepalive close handler check stale events")
 	if k.PeerClosed() || !k.Quiet() {
 		k.expire()
 	}
@@ -197,6 +234,9 @@ func (k *connection) expire() {
 	p := k.pool
 	if p == nil {
 		return
+	}
+	if l := p.rt.cfg.Log; l.LogEnabled(LevelDebug) {
+		logText(l, LevelDebug, "lua tcp socket keepalive close handler: fd:"+itoa(k.Descriptor()))
 	}
 	for i, x := range p.idle {
 		if x == k {

@@ -2,6 +2,7 @@ package luart
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"unsafe"
 
@@ -16,7 +17,11 @@ func (s *tcpSocket) readable(t *vm.Thread, c *Ctx) bool {
 		fail(t, "closed")
 		return false
 	}
-	return s.check(t, c, opConnect|opRead)
+	if !s.check(t, c, opConnect|opRead) {
+		return false
+	}
+	c.debugTimeout("lua tcp socket read", timeout(s.readTimeout, c.socketSettings().ReadTimeout))
+	return true
 }
 
 func tcpReceive(t *vm.Thread, c *Ctx) int {
@@ -28,6 +33,7 @@ func tcpReceive(t *vm.Thread, c *Ctx) int {
 	if !s.readable(t, c) {
 		return 2
 	}
+	c.debug("lua tcp socket calling receive() method")
 	what := t.Arg(2)
 	if size, ok := what.ToNumberCoerced(); n == 2 && ok {
 		switch {
@@ -47,10 +53,10 @@ func tcpReceive(t *vm.Thread, c *Ctx) int {
 	switch {
 	case !ok:
 		return argError(t, 2, "bad argument")
-	case pattern == "*l", pattern == "l":
+	case pattern == "*l":
 		v, err := s.readLine(t, c)
 		return s.received(t, c, v, err)
-	case pattern == "*a", pattern == "a":
+	case pattern == "*a":
 		v, err := s.readAll(t, c)
 		return s.received(t, c, v, err)
 	case len(pattern) != 2 || pattern[0] != '*':
@@ -72,6 +78,10 @@ func tcpReceiveAny(t *vm.Thread, c *Ctx) int {
 	if !ok || size < 1 {
 		return argError(t, 2, "bad max argument")
 	}
+	if l := c.logger(c.rt); l.LogEnabled(LevelDebug) {
+		logText(l, LevelDebug, fmt.Sprintf("lua tcp socket calling receiveany() method to read at most %.0f bytes", size))
+	}
+	c.debug("lua tcp socket read any")
 	var err error
 	if s.pos == s.last {
 		err = s.fill(t, c)
@@ -89,13 +99,18 @@ func (s *tcpSocket) read(t *vm.Thread, c *Ctx, p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	s.reading = true
-	n, err := s.conn.Read(p, timeout(s.readTimeout, c.socketSettings().ReadTimeout))
-	s.reading = false
+	conn := s.conn
+	conn.reading = true
+	n, err := conn.Read(p, timeout(s.readTimeout, c.socketSettings().ReadTimeout))
+	conn.reading = false
 	if killed := c.endWait(m); killed != nil {
 		return 0, killed
 	}
-	if err == io.EOF {
+	switch {
+	case err != io.EOF:
+	case s.kind != socketTCP && c.settings.CheckClientAbort:
+		err = ErrClientAborted
+	default:
 		s.eof = true
 	}
 	return n, err
@@ -190,6 +205,7 @@ func (s *tcpSocket) readSize(t *vm.Thread, c *Ctx, n int) (vm.Value, error) {
 
 // readLine reads up to a newline. All carriage returns are dropped, as in ngx_lua.
 func (s *tcpSocket) readLine(t *vm.Thread, c *Ctx) (vm.Value, error) {
+	c.debug("lua tcp socket read line")
 	acc := s.acc[:0]
 	for {
 		if s.pos < s.last {
@@ -233,6 +249,7 @@ func appendWithout(dst, b []byte, drop byte) []byte {
 
 // readAll reads until the peer closes.
 func (s *tcpSocket) readAll(t *vm.Thread, c *Ctx) (vm.Value, error) {
+	c.debug("lua tcp socket read all")
 	acc := append(s.acc[:0], s.take(s.last-s.pos)...)
 	for {
 		acc = grow(acc, 1<<30)

@@ -22,9 +22,9 @@ type tcpSocket struct {
 	identity *Identity // for TLS
 	inited   bool      // it has been connected once
 
-	connecting, reading, writing bool // and a thread waits in it
-	readClosed, writeClosed      bool // after an error
-	eof                          bool // the peer has sent its last byte
+	connecting              bool // a thread waits for a name or for room in the pool
+	readClosed, writeClosed bool // after an error
+	eof                     bool // the peer has sent its last byte
 
 	connectTimeout, sendTimeout, readTimeout int // in milliseconds, 0 for what is configured
 
@@ -40,6 +40,8 @@ type connection struct {
 	to      Endpoint
 	reused  int
 	noDelay bool // has been set
+
+	connecting, reading, writing bool // a thread waits for that
 
 	// While it is idle:
 	pool   *socketPool
@@ -102,12 +104,15 @@ const (
 
 // busy pushes the error of a socket in which another thread waits.
 func (s *tcpSocket) busy(t *vm.Thread, ops int) bool {
+	conn := s.conn
 	switch {
-	case ops&opConnect != 0 && s.connecting:
+	case ops&opConnect != 0 && (s.connecting || conn != nil && conn.connecting):
 		fail(t, "socket busy connecting")
-	case ops&opRead != 0 && s.reading:
+	case conn == nil:
+		return false
+	case ops&opRead != 0 && conn.reading:
 		fail(t, "socket busy reading")
-	case ops&opWrite != 0 && s.writing:
+	case ops&opWrite != 0 && conn.writing:
 		fail(t, "socket busy writing")
 	default:
 		return false
@@ -130,9 +135,14 @@ func (s *tcpSocket) bothClosed() bool {
 
 // close closes the connection, if there is one, and makes room in its pool.
 func (s *tcpSocket) close() {
+	c := s.c
 	conn := s.detach()
 	if conn == nil {
 		return
+	}
+	c.debug("lua finalize socket")
+	if s.kind == socketTCP {
+		c.debug("lua close socket connection")
 	}
 	conn.Close()
 	s.leavePool()
@@ -263,7 +273,8 @@ func tcpSend(t *vm.Thread, c *Ctx) int {
 	}
 	conn := s.conn
 	settings := c.socketSettings()
-	if settings.NoDelay && !conn.noDelay && s.kind == socketTCP && conn.to.Path == "" {
+	if settings.NoDelay && !conn.noDelay && conn.to.Path == "" {
+		c.debug("lua socket tcp_nodelay")
 		if err := conn.SetOption(SocketNoDelay, 1); err != nil {
 			if settings.LogErrors {
 				c.logErrno("setsockopt(TCP_NODELAY)", err, conn.upstream())
@@ -273,13 +284,15 @@ func tcpSend(t *vm.Thread, c *Ctx) int {
 		}
 		conn.noDelay = true
 	}
+	limit := timeout(s.sendTimeout, settings.SendTimeout)
+	c.debugTimeout("lua tcp socket send", limit)
 	m, err := c.beginWait(t, s)
 	if err != nil {
 		return t.Abort(err)
 	}
-	s.writing = true
-	_, err = conn.Write(data, timeout(s.sendTimeout, settings.SendTimeout))
-	s.writing = false
+	conn.writing = true
+	_, err = conn.Write(data, limit)
+	conn.writing = false
 	size := len(data)
 	c.rt.giveScratch(data, scratch)
 	if killed := c.endWait(m); killed != nil {
@@ -393,6 +406,16 @@ func tcpGetOption(t *vm.Thread, _ *Ctx) int {
 		return failErrno(t, err)
 	}
 	t.PushInt(n)
+	return 1
+}
+
+// tcpGetFD is for passing the descriptor to foreign code.
+func tcpGetFD(t *vm.Thread, _ *Ctx) int {
+	s := tcpOf(t)
+	if s == nil || s.conn == nil {
+		return fail(t, "closed")
+	}
+	t.PushInt(s.conn.Descriptor())
 	return 1
 }
 

@@ -52,7 +52,7 @@ func udpOf(t *vm.Thread) *udpSocket {
 
 func (s *udpSocket) close() {
 	if conn := s.conn; conn != nil {
-		s.conn = nil
+		s.conn, s.waiting = nil, false
 		s.c.disown(&s.openSocket)
 		conn.Close()
 	}
@@ -102,11 +102,11 @@ func udpSetPeerName(t *vm.Thread, c *Ctx) int {
 	}
 	if name != "" {
 		s.waiting = true
-		to.IP, err = c.lookup(t, name)
-		s.waiting = false
+		to.IP, err = c.lookup(t, name, func() { s.waiting = false })
 		if err == errKilled {
 			return t.Abort(err)
 		}
+		s.waiting = false
 		if err != nil {
 			return fail(t, err.Error())
 		}
@@ -209,7 +209,6 @@ func udpReceive(t *vm.Thread, c *Ctx) int {
 	}
 	s.waiting = true
 	k, err := s.conn.Read(buf[:size], timeout(s.readTimeout, settings.ReadTimeout))
-	s.waiting = false
 	if err == nil {
 		t.PushBytes(buf[:k])
 	}
@@ -217,6 +216,7 @@ func udpReceive(t *vm.Thread, c *Ctx) int {
 	if killed := c.endWait(m); killed != nil {
 		return t.Abort(killed)
 	}
+	s.waiting = false
 	if err == nil {
 		return 1
 	}

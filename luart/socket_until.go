@@ -69,6 +69,7 @@ func (s *tcpSocket) nextUntil(t *vm.Thread, c *Ctx, p *untilPattern) int {
 	if !s.check(t, c, opConnect|opRead) {
 		return 2
 	}
+	c.debugTimeout("lua tcp socket read", timeout(s.readTimeout, c.socketSettings().ReadTimeout))
 	if p.found {
 		p.found = false
 		t.PushNil()

@@ -247,6 +247,9 @@ func (r *Request) receive(buf []byte) (int, error) {
 					c.timedout = true
 					return 0, StatusError(408)
 				}
+				if err == errBodyLeft {
+					return 0, StatusError(400)
+				}
 				c.errored = true
 				return 0, StatusError(400)
 			}

@@ -134,3 +134,17 @@ func (r *Request) WriteClient(p []byte, timeout time.Duration) (int, error) {
 		}
 	}
 }
+
+// SetNodelay has what is sent to the client leave at once.
+func (c *Conn) SetNodelay() {
+	if !c.nodelay {
+		c.setNodelay()
+	}
+}
+
+// errBodyLeft ends the reading of a body that nobody wants any more.
+var errBodyLeft = errors.New("request body is not wanted any more")
+
+// LeaveBody ends a ReadBody that waits, with an error; the connection can still be
+// answered on, and is closed then.
+func (r *Request) LeaveBody() { r.Conn.FD.CancelRead(errBodyLeft) }

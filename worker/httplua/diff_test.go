@@ -117,7 +117,7 @@ func (c *diffCase) prefix(t testing.TB, head, http, listen string) string {
 			t.Fatal(err)
 		}
 	}
-	text := head + c.get("main") + "error_log logs/error.log info; pid logs/nginx.pid; worker_processes 1;\nevents { worker_connections 64; }\n" +
+	text := head + c.get("main") + "error_log logs/error.log info; pid logs/nginx.pid; worker_processes 1;\nevents { worker_connections 4096; }\n" +
 		"http { access_log off; default_type text/plain; client_body_temp_path body; " + http + "\n" + c.get("http") +
 		"server { listen " + listen + ";\n" + c.get("server") + "} }\n"
 	files := map[string]string{"conf/nginx.conf": text}
@@ -189,6 +189,7 @@ var normalizers = []struct {
 }{
 	{regexp.MustCompile(`(?m)^Server: (nginx|perilune)[^\r\n]*`), "Server: SERVER"},
 	{regexp.MustCompile(`<center>(nginx|perilune)/[^<]*</center>`), "<center>SERVER</center>"},
+	{regexp.MustCompile(`\b([uc]):[0-9A-F]{16}\b`), "$1:POINTER"},
 	{regexp.MustCompile(`(?m)^Date: [A-Z][a-z][a-z], [^\r\n]*`), "Date: DATE"},
 }
 

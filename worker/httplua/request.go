@@ -183,6 +183,8 @@ func (q *request) ReadBody() int {
 	return result(q.r.ReadBody())
 }
 
+func (q *request) LeaveBody() { q.r.LeaveBody() }
+
 func (q *request) DiscardBody() error {
 	q.discarded = q.discarded || !q.r.BodyRead()
 	return q.r.DiscardBody()

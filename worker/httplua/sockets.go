@@ -166,6 +166,8 @@ func (s stream) Abort() {
 	s.Close()
 }
 
+func (s stream) Descriptor() int { return s.FD.Sysfd }
+
 // datagram is a datagram socket with a peer.
 type datagram struct{ stream }
 
@@ -205,6 +207,8 @@ func (q *request) Stream(raw bool) (luart.Stream, error) {
 	switch {
 	case raw:
 		err = q.r.TakeOver()
+	case q.discarded && !q.r.BodyDiscarded():
+		err = http.ErrNoBody
 	case q.r.HeadersIn.Chunked:
 		err = errors.New("chunked request bodies not supported yet")
 	default:
@@ -239,11 +243,20 @@ func (s *clientStream) Write(b []byte, timeout time.Duration) (int, error) {
 	return n, streamError(err)
 }
 
-func (s *clientStream) PeerClosed() bool                        { return s.r.Conn.FD.HUP }
-func (s *clientStream) Quiet() bool                             { return false }
-func (s *clientStream) OnIdle(func())                           {}
-func (s *clientStream) Option(luart.SocketOption) (int, error)  { return 0, syscall.EOPNOTSUPP }
-func (s *clientStream) SetOption(luart.SocketOption, int) error { return syscall.EOPNOTSUPP }
+func (s *clientStream) PeerClosed() bool                       { return s.r.Conn.FD.HUP }
+func (s *clientStream) Quiet() bool                            { return false }
+func (s *clientStream) Descriptor() int                        { return s.r.Conn.FD.Sysfd }
+func (s *clientStream) OnIdle(func())                          {}
+func (s *clientStream) Option(luart.SocketOption) (int, error) { return 0, syscall.EOPNOTSUPP }
+
+// SetOption knows the one option that sending sets.
+func (s *clientStream) SetOption(o luart.SocketOption, _ int) error {
+	if o != luart.SocketNoDelay {
+		return syscall.EOPNOTSUPP
+	}
+	s.r.Conn.SetNodelay()
+	return nil
+}
 
 // Close ends the waits of this stream, and leaves others of the request alone. The
 // connection is the engine's to close.

@@ -1,0 +1,449 @@
+package httplua_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// listenPeer serves each connection with f, which is closed afterwards, and returns the port.
+func listenPeer(t testing.TB, f func(c *net.TCPConn)) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				f(c.(*net.TCPConn))
+			}()
+		}
+	}()
+	return port(ln.Addr())
+}
+
+func port(a net.Addr) string { return strconv.Itoa(a.(*net.TCPAddr).Port) }
+
+// fullPeer listens, and its queue of connections is full.
+func fullPeer(t testing.TB) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := strconv.Itoa(sa.(*unix.SockaddrInet4).Port)
+	for range 3 {
+		c, err := net.DialTimeout("tcp", "127.0.0.1:"+p, 50*time.Millisecond)
+		if err != nil {
+			break
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+	return p
+}
+
+// silent reads until the peer closes.
+func silent(c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) }
+
+// TestSocketPeers talks to peers that behave badly, in all ways that a peer can.
+func TestSocketPeers(t *testing.T) {
+	peers := map[string]string{
+		"SILENT": listenPeer(t, silent),
+		"FULL":   fullPeer(t),
+		"BYTES": listenPeer(t, func(c *net.TCPConn) {
+			for _, b := range []byte("line one\r\nline two\r\n--end--rest") {
+				if _, err := c.Write([]byte{b}); err != nil {
+					return
+				}
+			}
+		}),
+		"RESET": listenPeer(t, func(c *net.TCPConn) {
+			_, _ = c.Write([]byte("ab"))
+			_, _ = c.Read(make([]byte, 1))
+			_ = c.SetLinger(0)
+		}),
+		"HALF": listenPeer(t, func(c *net.TCPConn) {
+			_, _ = c.Write([]byte("half"))
+			_ = c.CloseWrite()
+			n, _ := io.Copy(io.Discard, c)
+			if n != 5 {
+				t.Errorf("%d bytes came after the end of the sending", n)
+			}
+		}),
+		"DEAF": listenPeer(t, func(c *net.TCPConn) { time.Sleep(10 * time.Second) }),
+		"BIG": listenPeer(t, func(c *net.TCPConn) {
+			line := strings.Repeat("0123456789abcdef", 1<<12) + "\n"
+			for range 16 {
+				if _, err := io.WriteString(c, line); err != nil {
+					return
+				}
+			}
+		}),
+	}
+	cases := []struct{ name, code, want, log string }{
+		{"silent", `local s = dial(SILENT) s:settimeout(5) ngx.say(s:receive()) ngx.say(s:send("x")) ngx.say(s:receive(5)) ngx.say(s:close())`,
+			"niltimeout\n1\nniltimeout\n1\n", "lua tcp socket read timed out, upstream: 127.0.0.1:SILENT(127.0.0.1)"},
+		{"full", `local s = ngx.socket.tcp() s:settimeouts(5, 1000, 1000) ngx.say(s:connect("127.0.0.1", FULL)) ngx.say(s:receive()) ngx.say(s:setkeepalive())`,
+			"niltimeout\nnilclosed\nnilclosed\n", "lua tcp socket connect timed out, upstream: 127.0.0.1:FULL(127.0.0.1)"},
+		{"bytes", `local s = dial(BYTES) ngx.say(s:receive()) ngx.say(s:receive()) ngx.say(s:receiveuntil("end")()) ngx.say(s:receive("*a"))`,
+			"line one\nline two\n--\n--rest\n", ""},
+		{"any", `local s = dial(BYTES) local n = 0 while true do local d = s:receiveany(3) if not d then break end n = n + #d assert(#d <= 3) end ngx.say(n)`, "31\n", ""},
+		{"reset", `local s = dial(RESET) ngx.say(s:receive(2)) s:send("x") ngx.say(s:receive(2)) ngx.say(s:receive(2)) ngx.say(s:send("y"))`,
+			"ab\nnilconnection reset by peer\nnilclosed\nnilbroken pipe\n", "recv() failed (104: Connection reset by peer)"},
+		{"half", `local s = dial(HALF) ngx.say(s:receive("*a")) ngx.say(s:send("12345")) ngx.say(s:receive()) ngx.say(s:close())`,
+			"half\n5\nnilclosed\n1\n", ""},
+		{"deaf", `local s = dial(DEAF) s:settimeout(20) local n, err = s:send(string.rep("x", 32 * 1024 * 1024)) ngx.say(n, err) ngx.say(s:send("x")) ngx.say(s:receive(1))`,
+			"niltimeout\nnilclosed\nniltimeout\n", "lua tcp socket write timed out, upstream: 127.0.0.1:DEAF(127.0.0.1)"},
+		{"lines", `local s = dial(BIG) local n = 0 while true do local d = s:receive() if not d then break end assert(#d == 65536) n = n + 1 end ngx.say(n)`, "16\n", ""},
+		{"all", `local s = dial(BIG) ngx.say(#s:receive(100), " ", #s:receive(100000), " ", #s:receive("*a"))`, "100 100000 948492\n", ""},
+		{"until", `local s = dial(BIG) local it = s:receiveuntil("f\n0") ngx.say(#it()) ngx.say(#it(1000), " ", #it())`, "65535\n1000 64534\n", ""},
+		{"reader and writer", `local s = dial(HALF) local t = ngx.thread.spawn(function() return s:receive("*a") end) ngx.say(s:send("12345")) ngx.say(ngx.thread.wait(t))`,
+			"5\ntruehalf\n", ""},
+		{"killed reader", `local s = dial(SILENT) local t = ngx.thread.spawn(function() s:receive() ngx.say("never") end) ngx.say(ngx.thread.kill(t)) ngx.say(s:receive()) ngx.say(s:connect("127.0.0.1", SILENT))`,
+			"1\nnilclosed\n1\n", ""},
+		{"killed connect", `local s = ngx.socket.tcp() local t = ngx.thread.spawn(function() s:connect("127.0.0.1", FULL) ngx.say("never") end) ngx.say(s:receive()) ngx.say(s:getreusedtimes()) ngx.say(ngx.thread.kill(t)) ngx.sleep(0) ngx.say(s:send("x"))`,
+			"nilsocket busy connecting\n0\n1\nnilclosed\n", ""},
+		{"killed lookup", `local s = ngx.socket.tcp() local t = ngx.thread.spawn(function() s:connect("foo.test", 80) ngx.say("never") end) ngx.say(ngx.thread.kill(t)) ngx.sleep(0) ngx.say(s:connect("127.0.0.1", SILENT))`,
+			"1\n1\n", ""},
+		{"lookup", `ngx.say(ngx.socket.connect("foo.test", 80))`, "nilfoo.test could not be resolved (110: Operation timed out)\n", ""},
+		{"pool", `local s = dial(SILENT) ngx.say(s:setkeepalive(10000, 1)) s = dial(SILENT) ngx.say(s:getreusedtimes()) local u = dial(SILENT) ngx.say(u:getreusedtimes()) ngx.say(s:setkeepalive(), u:setkeepalive()) s, u = dial(SILENT), dial(SILENT) ngx.say(s:getreusedtimes(), u:getreusedtimes())`,
+			"1\n1\n0\n11\n10\n", ""},
+		{"idle peer closes", `local s = dial(HALF) ngx.say(s:receive(4)) ngx.say(s:send("12345")) ngx.sleep(0.02) ngx.say(s:setkeepalive())`,
+			"half\n5\nnilclosed\n", ""},
+		{"idle timeout", `local s = dial(SILENT) s:setkeepalive(1) ngx.sleep(0.02) s = dial(SILENT) ngx.say(s:getreusedtimes())`, "0\n", ""},
+		{"many lost", `for i = 1, 200 do local s = dial(SILENT) s = nil if i % 50 == 0 then collectgarbage() end end ngx.say("ok")`, "ok\n", ""},
+	}
+	var locations strings.Builder
+	for i, c := range cases {
+		code := c.code
+		for name, p := range peers {
+			code = strings.ReplaceAll(code, name, p)
+		}
+		fmt.Fprintf(&locations, "location /%d { content_by_lua_block { %s } }\n", i, code)
+	}
+	silentDNS, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silentDNS.Close()
+	s := start(t, `init_by_lua_block { function dial(port) local s = ngx.socket.tcp() assert(s:connect("127.0.0.1", port)) return s end }`,
+		"resolver "+silentDNS.LocalAddr().String()+"; resolver_timeout 20ms;\n"+locations.String(), nil)
+	fds := descriptors(t)
+	for i, c := range cases {
+		if _, body := s.get(t, "/"+strconv.Itoa(i)); body != c.want {
+			t.Errorf("%s: %q, want %q", c.name, body, c.want)
+		}
+	}
+	// Idle connections and what the peers have open are all that may be left.
+	waitUntil(t, "descriptors are closed", func() bool { return descriptors(t) <= fds+16 })
+	log := s.log(t)
+	for _, c := range cases {
+		want := c.log
+		for name, p := range peers {
+			want = strings.ReplaceAll(want, name, p)
+		}
+		if !strings.Contains(log, want) {
+			t.Errorf("%s: %q is not in the log:\n%s", c.name, want, log)
+		}
+	}
+}
+
+// descriptors is how many this process has open.
+func descriptors(t testing.TB) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
+
+// waitUntil waits for something that other processes or goroutines bring about.
+func waitUntil(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !f(); {
+		if time.Now().After(end) {
+			t.Fatalf("it never happens that %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// TestSocketCrowd has 1,000 requests at the same time that talk to a peer, three times each.
+func TestSocketCrowd(t *testing.T) {
+	const crowd = 1000
+	echo := listenPeer(t, func(c *net.TCPConn) { _, _ = io.Copy(c, c) })
+	s := start(t, "", `location / { content_by_lua_block {
+		local s = ngx.socket.tcp()
+		assert(s:connect("127.0.0.1", `+echo+`))
+		for i = 1, 3 do
+			local text = ngx.var.args .. ":" .. i
+			assert(s:send(text .. "\n"))
+			ngx.say(s:receive() == text)
+			ngx.sleep(0.001)
+		end
+		if tonumber(ngx.var.args) % 2 == 0 then s:close() end
+	} }`, nil)
+	goroutines, fds := runtime.NumGoroutine(), descriptors(t)
+	var wg sync.WaitGroup
+	begin := make(chan struct{})
+	for i := range crowd {
+		wg.Go(func() {
+			<-begin
+			if _, body := s.get(t, fmt.Sprintf("/?%d", i)); body != "true\ntrue\ntrue\n" {
+				t.Errorf("request %d: %q", i, body)
+			}
+		})
+	}
+	close(begin)
+	wg.Wait()
+	waitUntil(t, "descriptors are closed", func() bool { return descriptors(t) <= fds })
+	// The loop keeps some goroutines for later.
+	waitUntil(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= goroutines+64 })
+	s.stop()
+	waitUntil(t, "all goroutines end", func() bool { return runtime.NumGoroutine() <= goroutines })
+}
+
+// TestSocketClientGone ends requests whose clients go away while their code waits for a peer.
+func TestSocketClientGone(t *testing.T) {
+	gone := make(chan struct{}, 1)
+	peer := listenPeer(t, func(c *net.TCPConn) {
+		silent(c)
+		gone <- struct{}{}
+	})
+	s := start(t, "lua_check_client_abort on;", `location / { content_by_lua_block {
+		local s = ngx.socket.tcp() s:connect("127.0.0.1", `+peer+`) s:send("x") s:receive() ngx.log(ngx.ERR, "went on") } }
+		location /body { content_by_lua_block { local s = ngx.req.socket() ngx.log(ngx.ERR, "body: ", s:receive(100)) } }
+		location /quiet { lua_check_client_abort off; content_by_lua_block { local s = ngx.req.socket() ngx.log(ngx.ERR, "quiet: ", s:receive(100)) } }
+		location /timeout { lua_socket_read_timeout 5ms; content_by_lua_block { local s = ngx.req.socket() ngx.say(s:receive(100)) } }
+	`, nil)
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	waitUntil(t, "the code waits", func() bool { return strings.Contains(tcpStates(t), peerState(peer)) })
+	c.Close()
+	select {
+	case <-gone:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the connection to the peer stays open")
+	}
+	for _, path := range []string{"/body", "/quiet"} {
+		c, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nabc", path)
+		_ = c.(*net.TCPConn).CloseWrite()
+		_, _ = io.Copy(io.Discard, c)
+		c.Close()
+	}
+	c, err = net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "POST /timeout HTTP/1.0\r\nHost: h\r\nContent-Length: 100\r\n\r\nabc")
+	answer, err := io.ReadAll(c)
+	if err != nil || !strings.HasSuffix(string(answer), "niltimeoutabc\n") {
+		t.Errorf("%q, %v", answer, err)
+	}
+	log := s.log(t)
+	for _, want := range []string{"body: nilclient abortedabc", "quiet: nilclient abortedabc"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("%q is not in the log:\n%s", want, log)
+		}
+	}
+	if strings.Contains(log, "went on") {
+		t.Errorf("code went on without its client:\n%s", log)
+	}
+}
+
+func tcpStates(t testing.TB) string {
+	t.Helper()
+	data, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// peerState is how an open connection to a port of 127.0.0.1 begins in /proc/net/tcp.
+func peerState(port string) string {
+	n, _ := strconv.Atoi(port)
+	return fmt.Sprintf(" 0100007F:%04X 01 ", n)
+}
+
+// program starts a program that serves, and waits until it does.
+func program(t *testing.T, addr, name string, args ...string) {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skip("no " + name)
+	}
+	cmd := exec.Command(path, args...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	waitFor(t, addr)
+}
+
+func TestRedis(t *testing.T) {
+	addr, dir := freeAddr(t), t.TempDir()
+	_, p, _ := net.SplitHostPort(addr)
+	sock := filepath.Join(dir, "redis.sock")
+	program(t, addr, "redis-server", "--port", p, "--bind", "127.0.0.1", "--unixsocket", sock, "--save", "", "--dir", dir)
+	s := start(t, "", `location / { content_by_lua_block {
+		local function command(s, ...)
+			local t = {"*", select("#", ...), "\r\n"}
+			for i = 1, select("#", ...) do
+				local v = tostring(select(i, ...))
+				t[#t + 1] = {"$", #v, "\r\n", v, "\r\n"}
+			end
+			assert(s:send(t))
+			local line = assert(s:receive())
+			local kind, rest = line:sub(1, 1), line:sub(2)
+			if kind ~= "$" then return line end
+			local data = assert(s:receive(tonumber(rest)))
+			assert(s:receive(2) == "\r\n")
+			return data
+		end
+		local s = ngx.socket.tcp()
+		local big = string.rep("big value ", 100000)
+		for _, to in ipairs{{"127.0.0.1", `+p+`}, {"unix:`+sock+`"}} do
+			for i = 1, 3 do
+				assert(s:connect(unpack(to)))
+				ngx.print(s:getreusedtimes(), " ", command(s, "set", "key" .. i, "value\r\n" .. i), " ", #command(s, "get", "key" .. i))
+				ngx.say(" ", command(s, "set", "big", big), " ", command(s, "get", "big") == big, " ", command(s, "incr", "n"))
+				assert(s:setkeepalive(10000, 10))
+			end
+		end
+		local sub, pub = ngx.socket.tcp(), ngx.socket.tcp()
+		assert(sub:connect("127.0.0.1", `+p+`))
+		assert(pub:connect("127.0.0.1", `+p+`))
+		sub:send("subscribe ch\r\n")
+		for _ = 1, 6 do assert(sub:receive()) end
+		local t = ngx.thread.spawn(function()
+			local lines = {}
+			for i = 1, 7 do lines[i] = assert(sub:receive()) end
+			return table.concat(lines, " ")
+		end)
+		ngx.say(command(pub, "publish", "ch", "hello"))
+		ngx.say(ngx.thread.wait(t))
+	} }`, nil)
+	const want = "0 +OK 8 +OK true :1\n1 +OK 8 +OK true :2\n2 +OK 8 +OK true :3\n" +
+		"0 +OK 8 +OK true :4\n1 +OK 8 +OK true :5\n2 +OK 8 +OK true :6\n" +
+		":1\ntrue*3 $7 message $2 ch $5 hello\n"
+	s.expect(t, "/", "200 OK", want)
+}
+
+func TestMemcached(t *testing.T) {
+	addr := freeAddr(t)
+	_, p, _ := net.SplitHostPort(addr)
+	args := []string{"-p", p, "-l", "127.0.0.1", "-U", p}
+	if os.Getuid() == 0 {
+		args = append(args, "-u", "root")
+	}
+	program(t, addr, "memcached", args...)
+	s := start(t, "", `location / { content_by_lua_block {
+		local s = ngx.socket.tcp()
+		assert(s:connect("127.0.0.1", `+p+`))
+		s:send{"set k 0 0 5\r\n", "hello", "\r\n"}
+		ngx.say(s:receive())
+		s:send("get k\r\n")
+		ngx.say(s:receive(), " ", s:receiveuntil("\r\nEND\r\n")())
+		ngx.say(s:setkeepalive())
+		local u = ngx.socket.udp()
+		ngx.say(u:setpeername("127.0.0.1", `+p+`))
+		u:settimeout(5000)
+		ngx.say(u:send("\0\1\0\0\0\1\0\0get k\r\n"))
+		local answer = assert(u:receive())
+		ngx.say((answer:sub(9):gsub("\r\n", " ")))
+		u:send("\0\2\0\0\0\1\0\0get k\r\n")
+		ngx.say(#u:receive(4))
+		ngx.say(u:close())
+	} }`, nil)
+	s.expect(t, "/", "200 OK", "STORED\nVALUE k 0 5 hello\n1\n1\n1\nVALUE k 0 5 hello END \n4\n1\n")
+}
+
+// TestRawSocket speaks a protocol of its own with the client, in both directions at once.
+func TestRawSocket(t *testing.T) {
+	s := start(t, "", `location / { content_by_lua_block {
+		ngx.req.read_body()
+		local s = assert(ngx.req.socket(true))
+		assert(s:send("HTTP/1.1 101 Switching Protocols\r\n\r\n"))
+		local t = ngx.thread.spawn(function()
+			for i = 1, 100 do assert(s:send("from server " .. i .. "\n")) end
+		end)
+		for i = 1, 100 do assert(s:receive() == "from client " .. i) end
+		ngx.thread.wait(t)
+		s:send("done\n")
+	} }`, nil)
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: h\r\n\r\nfrom client 1\nfrom cl")
+	go func() {
+		fmt.Fprintf(c, "ient 2\n")
+		for i := 3; i <= 100; i++ {
+			fmt.Fprintf(c, "from client %d\n", i)
+		}
+	}()
+	r := bufio.NewReader(c)
+	for i := -1; i <= 101; i++ {
+		line, err := r.ReadString('\n')
+		want := fmt.Sprintf("from server %d\n", i)
+		switch i {
+		case -1:
+			want = "HTTP/1.1 101 Switching Protocols\r\n"
+		case 0:
+			want = "\r\n"
+		case 101:
+			want = "done\n"
+		}
+		if err != nil || line != want {
+			t.Fatalf("%q, %v, want %q", line, err, want)
+		}
+	}
+	if rest, err := io.ReadAll(r); err != nil || len(rest) > 0 {
+		t.Errorf("%q, %v at the end", rest, err)
+	}
+}
