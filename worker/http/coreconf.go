@@ -66,6 +66,8 @@ func msec(f func(*LocConf) *conf.Setting[time.Duration]) func(*conf.Conf, any) e
 
 func blockCommands() []conf.Command {
 	return []conf.Command{
+		hashSize("variables_hash_max_size", 2), hashSize("variables_hash_bucket_size", 3),
+		hashSize("server_names_hash_max_size", 4), hashSize("server_names_hash_bucket_size", 5),
 		{
 			Name: "server", Ctx: conf.HTTP, Args: conf.NoArgs | conf.Block, Level: conf.MainConf,
 			Set: setServer, Doc: "A virtual server.",

@@ -16,7 +16,9 @@ type geoTable struct {
 	networks map[netip.Prefix][]byte
 	bits     [2][]int // lengths of the networks' prefixes, the longest first: of IPv4 and IPv6
 	ranged   bool
+	begun    bool       // there is an entry
 	ranges   []geoRange // in order
+	proxies  realipConf // who is trusted to say in X-Forwarded-For whom they speak for
 }
 
 type geoRange struct {
@@ -42,7 +44,14 @@ func setGeo(cf *conf.Conf, _ any) error {
 	keep := true
 	err = cf.ParseEntries(func(cf *conf.Conf) error {
 		if len(cf.Args) == 1 && cf.Args[0] == "ranges" {
+			if g.begun {
+				return conf.Errorf("the \"ranges\" directive must be the first directive inside \"geo\" block")
+			}
 			g.ranged = true
+			return nil
+		}
+		if len(cf.Args) == 1 && cf.Args[0] == "proxy_recursive" {
+			g.proxies.recursive.V = true
 			return nil
 		}
 		if len(cf.Args) == 1 && cf.Args[0] == "volatile" {
@@ -79,11 +88,18 @@ func (g *geoTable) entry(cf *conf.Conf) error {
 	case "include":
 		return cf.Include(cf.Args[1])
 	case "default":
+		g.begun = true
 		g.standard = value
 		return nil
-	case "proxy", "proxy_recursive":
-		return conf.Errorf("the \"%s\" parameter of \"geo\" is not supported", key)
+	case "proxy":
+		p, ok := parseNetwork(cf, cf.Args[1])
+		if !ok {
+			return conf.Errorf("invalid network \"%s\"", cf.Args[1])
+		}
+		g.proxies.from = append(g.proxies.from, p)
+		return nil
 	case "delete":
+		g.begun = true
 		p, ok := parseNetwork(cf, cf.Args[1])
 		if !ok {
 			return conf.Errorf("invalid network \"%s\"", cf.Args[1])
@@ -104,6 +120,7 @@ func (g *geoTable) entry(cf *conf.Conf) error {
 		g.ranges = append(g.ranges, geoRange{low, high, value})
 		return nil
 	}
+	g.begun = true
 	p, ok := parseNetwork(cf, key)
 	if !ok {
 		return conf.Errorf("invalid network \"%s\"", key)
@@ -125,6 +142,11 @@ func (g *geoTable) value(r *Request) ([]byte, bool) {
 			a = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 		}
 		a = a.Unmap()
+	}
+	if g.proxies.from != nil {
+		if found, ok := g.proxies.forwarded(r, netip.AddrPortFrom(a, 0)); ok {
+			a = found.Addr().Unmap()
+		}
 	}
 	for i := len(g.ranges) - 1; i >= 0; i-- {
 		if x := &g.ranges[i]; !a.Less(x.low) && !x.high.Less(a) {

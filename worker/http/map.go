@@ -25,6 +25,7 @@ func init() {
 			Doc: "A variable whose value depends on another text: by strings, ~regexes, with hostnames also by wildcards; default, volatile, include."},
 		{Name: "geo", Ctx: conf.HTTP, Args: conf.Take12 | conf.Block, Level: conf.MainConf, Set: setGeo,
 			Doc: "A variable whose value depends on an address: by addresses and networks, or ranges; default, ranges, delete, include."},
+		hashSize("map_hash_max_size", 0), hashSize("map_hash_bucket_size", 1),
 		{Name: "split_clients", Ctx: conf.HTTP, Args: conf.Take2 | conf.Block, Level: conf.MainConf, Set: setSplitClients,
 			Doc: "A variable whose value depends on the hash of a text: by shares in percent, * for the rest."},
 	}
@@ -152,4 +153,12 @@ func (m *mapTable) find(r *Request, text []byte) *Script {
 		}
 	}
 	return m.standard
+}
+
+// hashSize makes a directive for the size of a table of nginx's.
+func hashSize(name string, i int) conf.Command {
+	set := conf.SetNum(func(m *MainConf) *conf.Setting[int] { return &m.hashSizes[i] })
+	return conf.Command{Name: name, Ctx: conf.HTTP, Args: conf.Take1, Level: conf.MainConf,
+		Set: func(cf *conf.Conf, _ any) error { return set(cf, mainConfOf(cf)) },
+		Doc: "Checked and otherwise without effect: tables have the size that they need."}
 }

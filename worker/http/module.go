@@ -20,6 +20,8 @@ type MainConf struct {
 
 	subrequestEnds []func(sr *Request)
 
+	hashSizes [6]conf.Setting[int] // of directives that have no meaning here
+
 	statusUsed bool        // there is a stub_status
 	status     *statusZone // nil if nobody asks for the counters of all workers
 
