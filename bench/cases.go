@@ -76,6 +76,8 @@ var cases = []benchCase{
 	{name: "return 200 with access log, buffer=32k", path: "/buffered", connections: 50},
 	{name: "Lua hello with access log", path: "/logged-hello", connections: 50},
 	{name: "Lua hello with access log, buffer=32k", path: "/buffered-hello", connections: 50},
+	{name: "a line by Lua, ffi and write(2)", path: "/log-ffi", connections: 50},
+	{name: "a line by Lua, resty.logger.file (nginx: ffi)", path: "/log-file", connections: 50},
 }
 
 // configuration is the inside of nginx.conf, the same for both programs.
@@ -96,6 +98,16 @@ http {
 			keys[i] = "some key, number " .. i
 			d:set(keys[i], i)
 			d:set("long" .. keys[i], ("0123456789abcdef"):rep(64))
+		end
+		local ffi = require "ffi"
+		ffi.cdef "int open(const char *path, int flags, int mode); long write(int fd, const void *buf, size_t count);"
+		local fd = ffi.C.open(ngx.config.prefix() .. "logs/ffi.log", 1 + 64 + 1024, 420)
+		function log_ffi(line) return ffi.C.write(fd, line, #line) end
+		log_file = log_ffi
+		local ok, logger = pcall(require, "resty.logger.file")
+		if ok then
+			local log = assert(logger:new{ path = "logs/file.log" })
+			function log_file(line) return log:write(line) end
 		end
 		function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end
 	}
@@ -185,6 +197,12 @@ http {
 			content_by_lua_block { ngx.say("Hello, world!") }
 		}
 		location = /logged-hello { access_log logs/access.log; content_by_lua_block { ngx.say("Hello, world!") } }
+		location = /log-ffi {
+			content_by_lua_block { log_ffi(ngx.now() .. " " .. ngx.var.remote_addr .. " " .. ngx.var.request_uri .. " hello\n") ngx.say("Hello, world!") }
+		}
+		location = /log-file {
+			content_by_lua_block { log_file(ngx.now() .. " " .. ngx.var.remote_addr .. " " .. ngx.var.request_uri .. " hello\n") ngx.say("Hello, world!") }
+		}
 		sendfile on;
 		location /gzip/ { gzip on; types { } default_type text/html; alias html/; }
 		location /sub/ { sub_filter "</div>" "</DIV>"; sub_filter_once off; types { } default_type text/html; alias html/; }

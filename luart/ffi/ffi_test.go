@@ -160,6 +160,15 @@ func TestPointersKeepAlive(t *testing.T) {
 		print(#ffi.string(s.text), s.n[0])`, "1003\t42")
 }
 
+// TestStringAddresses: programs (resty.lrucache.pureffi) hash strings by address.
+func TestStringAddresses(t *testing.T) {
+	expect(t, `
+		local function address(s) return ffi.cast("uintptr_t", ffi.cast("const char *", s)) end
+		local a, b = ("x"):rep(50), ("x"):rep(25) .. ("x"):rep(25)
+		print(address(a) == address(b), address(a) == address(a .. "y"), ffi.cast("const char *", a) == ffi.cast("const char *", b))`,
+		"true\tfalse\ttrue")
+}
+
 func TestFinalizers(t *testing.T) {
 	expect(t, `
 		local n = 0

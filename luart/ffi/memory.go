@@ -2,6 +2,7 @@ package ffi
 
 import (
 	"encoding/binary"
+	"hash/maphash"
 	"math"
 	"unsafe"
 )
@@ -10,7 +11,8 @@ import (
 type block struct {
 	b        []byte
 	readOnly bool
-	text     bool // of a Lua string: a zero follows
+	text     bool   // of a Lua string: a zero follows
+	address  uint64 // of text, once it was asked for
 	ptrs     map[int]pointer
 	data     any // of Opaque
 }
@@ -29,7 +31,18 @@ func textBlock(s string) *block {
 
 var emptyCell [1]byte
 
+var textSeed = maphash.MakeSeed()
+
+// base is the address of the first byte. Programs hash strings by their addresses,
+// which in LuaJIT are the same for equal strings: here what stands for the address
+// of text is made of the bytes.
 func (m *block) base() uint64 {
+	if m.text {
+		if m.address == 0 {
+			m.address = 0x600000000000 | maphash.Bytes(textSeed, m.b)&0x0ffffffffff8
+		}
+		return m.address
+	}
 	p := unsafe.SliceData(m.b)
 	if p == nil {
 		p = &emptyCell[0]
