@@ -32,6 +32,7 @@ type File struct {
 	stderr  bool
 	journal bool         // standard error that goes to the journal
 	own     bool         // opened by this process after its start
+	users   int          // of Use that have not called Drop
 	mode    uint32       // of a file that is made
 	sync    bool         // see SetSync
 	fd      atomic.Int32 // -1 until open

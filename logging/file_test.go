@@ -502,3 +502,41 @@ func TestPipeAndClosedFile(t *testing.T) {
 		t.Errorf("counters %+v", c)
 	}
 }
+
+// TestUseAndDrop: a file is closed when its last user has dropped it, and one of the
+// configuration never.
+func TestUseAndDrop(t *testing.T) {
+	files := &Files{}
+	path := filepath.Join(t.TempDir(), "log")
+	f, err := files.Use(path, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := files.Use(path, 0)
+	if err != nil || g != f {
+		t.Fatalf("%p, %p, %v", f, g, err)
+	}
+	files.Drop(f)
+	if _, err := g.Write([]byte("line\n")); err != nil {
+		t.Error(err)
+	}
+	files.Drop(g)
+	if g.FD() >= 0 || len(files.All()) != 0 {
+		t.Errorf("still there: %d, %v", g.FD(), files.All())
+	}
+	c := files.Open(path)
+	if err := files.OpenAll(); err != nil {
+		t.Fatal(err)
+	}
+	if u, err := files.Use(path, 0); err != nil || u != c {
+		t.Fatal(u, err)
+	}
+	files.Drop(c)
+	if c.FD() < 0 {
+		t.Error("a file of the configuration is closed")
+	}
+	files.CloseAll()
+	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o600 {
+		t.Error(st, err)
+	}
+}

@@ -26,7 +26,7 @@ type Files struct {
 	buffers []*Buffer
 	reopens atomic.Uint64
 
-	reopening sync.Mutex // held by ReopenOwn and Drop: what is dropped is not opened again
+	reopening sync.Mutex // held while files are opened or closed: what is dropped is not opened again
 }
 
 // Open returns the File of that path, which must be absolute. It is opened by
@@ -55,9 +55,12 @@ func (fs *Files) Open(path string) *File {
 // what was lost. The path must be absolute. File.SetSync is not for a File that
 // is shared. mode is that of a new file, 0 is the usual one.
 func (fs *Files) Use(path string, mode uint32) (*File, error) {
+	fs.reopening.Lock()
+	defer fs.reopening.Unlock()
 	f := fs.Open(path)
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
+	f.users++
 	if f.FD() >= 0 {
 		return f, nil
 	}
@@ -72,12 +75,12 @@ func (fs *Files) Use(path string, mode uint32) (*File, error) {
 	return f, nil
 }
 
-// Drop closes a file that Use has opened and nobody needs any more; others are
-// left alone.
+// Drop is the end of a use. With the last one a file that Use has opened is closed;
+// others are left alone.
 func (fs *Files) Drop(f *File) {
 	fs.reopening.Lock()
 	defer fs.reopening.Unlock()
-	if !f.own {
+	if f.users--; f.users > 0 || !f.own {
 		return
 	}
 	fs.mu.Lock()
@@ -230,6 +233,8 @@ func (fs *Files) OpenAll() error {
 // of another user can reopen it. A file that fails keeps its old descriptor,
 // and the others are still reopened; the errors are nginx's messages, joined.
 func (fs *Files) ReopenAll(uid int) error {
+	fs.reopening.Lock()
+	defer fs.reopening.Unlock()
 	fs.Flush()
 	fs.reopening.Lock()
 	defer fs.reopening.Unlock()

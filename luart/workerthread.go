@@ -66,7 +66,7 @@ func (clock) Now() time.Time { return time.Now() }
 // newSideVM makes a machine whose modules are found where this one finds its own.
 func (rt *Runtime) newSideVM() *sideVM {
 	cfg := Config{
-		Loop: clock{}, Worker: rt.cfg.Worker, Prefix: rt.cfg.Prefix,
+		Loop: clock{}, Worker: rt.cfg.Worker, Prefix: rt.cfg.Prefix, Files: rt.cfg.Files,
 		NginxVersion: rt.cfg.NginxVersion, Configure: rt.cfg.Configure,
 	}
 	for _, s := range rt.cfg.Shared {

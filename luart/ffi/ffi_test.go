@@ -247,3 +247,25 @@ func FuzzCdef(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkWrite(b *testing.B) {
+	m := vm.New()
+	ffi.Preload(m)
+	fn, err := m.Load([]byte(`local ffi = require "ffi"
+		ffi.cdef "int open(const char *, int, int); ssize_t write(int, const void *, size_t);"
+		local fd = ffi.C.open("/dev/null", 1, 0)
+		local line = ("x"):rep(100)
+		return function(n) for i = 1, n do ffi.C.write(fd, line, #line) end end`), "=b")
+	if err != nil {
+		b.Fatal(err)
+	}
+	res, err := m.Main().Call(fn.Value())
+	if err != nil {
+		b.Fatal(err)
+	}
+	f := res[0]
+	b.ReportAllocs()
+	if _, err := m.Main().Call(f, vm.Int(b.N)); err != nil {
+		b.Fatal(err)
+	}
+}
