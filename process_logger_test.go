@@ -13,20 +13,36 @@ import (
 	"time"
 )
 
-// TestFileLoggerOverReopens: four workers write with resty.logger.file while the file is renamed and opened anew. Every line
-// is in one of the files, once and whole.
-func TestFileLoggerOverReopens(t *testing.T) {
-	for _, options := range []string{"", `, buffer_size = "4k", flush_interval = 0.02`} {
-		t.Run(options, func(t *testing.T) {
+const fileLog = `
+	local log = assert(require("resty.logger.file"):new{ path = "logs/app.log" %s })
+	assert(log:write(ngx.var.arg_id, " ", ("x"):rep(ngx.var.arg_id %% 300)))
+	ngx.print("ok")`
+
+// ffiLog opens the file for each line, as loggers do that know nothing of USR1.
+const ffiLog = `
+	local ffi = require "ffi"
+	pcall(ffi.cdef, "int open(const char *, int, int); int close(int); ssize_t write(int, const void *, size_t);")
+	local fd = ffi.C.open(ngx.config.prefix() .. "logs/app.log", 1 + 64 + 1024, 420)
+	local line = ngx.var.arg_id .. " " .. ("x"):rep(ngx.var.arg_id % 300) .. "\n"
+	assert(ffi.C.write(fd, line, #line) == #line)
+	assert(ffi.C.close(fd) == 0)
+	ngx.print("ok")`
+
+// TestLuaLogsOverReopens: four workers write from Lua while the file is renamed and opened anew. Every line is in one of the
+// files, once and whole.
+func TestLuaLogsOverReopens(t *testing.T) {
+	for name, code := range map[string]string{
+		"resty.logger.file": fmt.Sprintf(fileLog, ""),
+		"buffered":          fmt.Sprintf(fileLog, `, buffer_size = "4k", flush_interval = 0.02`),
+		"ffi":               ffiLog,
+	} {
+		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
 			main := "worker_processes 4;"
 			if os.Geteuid() == 0 {
 				main += " user root;" // that may make files in the directory
 			}
-			s.luaConf(main, "access_log off;", `
-				local log = assert(require("resty.logger.file"):new{ path = "logs/app.log"`+options+` })
-				assert(log:write(ngx.var.arg_id, " ", ("x"):rep(ngx.var.arg_id % 300)))
-				ngx.print("ok")`)
+			s.luaConf(main, "access_log off;", code)
 			s.start()
 			s.until("there are four workers", func() bool { return len(children(s.pid())) == 4 })
 			const clients, requests = 8, 250
@@ -55,19 +71,22 @@ func TestFileLoggerOverReopens(t *testing.T) {
 			done := make(chan struct{})
 			go func() { wg.Wait(); close(done) }()
 			log := s.path("logs/app.log")
-			exists := func() bool { _, err := os.Stat(log); return err == nil }
-			rotations := 0
-			for over := false; !over; rotations++ {
-				s.until("there is a log", exists)
-				if err := os.Rename(log, log+"."+strconv.Itoa(rotations)); err != nil {
-					t.Fatal(err)
-				}
-				s.mustRun("-s", "reopen")
+			over := func() bool {
 				select {
 				case <-done:
-					over = true
+					return true
 				default:
+					return false
 				}
+			}
+			rotations := 0
+			for !over() {
+				s.until("there is a log", func() bool { _, err := os.Stat(log); return err == nil || over() })
+				if err := os.Rename(log, log+"."+strconv.Itoa(rotations)); err != nil {
+					break // all requests are done
+				}
+				rotations++
+				s.mustRun("-s", "reopen")
 			}
 			s.mustRun("-s", "quit")
 			s.ended()

@@ -233,8 +233,6 @@ func (fs *Files) OpenAll() error {
 // of another user can reopen it. A file that fails keeps its old descriptor,
 // and the others are still reopened; the errors are nginx's messages, joined.
 func (fs *Files) ReopenAll(uid int) error {
-	fs.reopening.Lock()
-	defer fs.reopening.Unlock()
 	fs.Flush()
 	fs.reopening.Lock()
 	defer fs.reopening.Unlock()
