@@ -92,9 +92,10 @@ func tempPaths(cycle *conf.Cycle) []string {
 	var list []string
 	var walk func(ctx *conf.Ctx)
 	walk = func(ctx *conf.Ctx) {
-		dir := ctx.Loc[http.CoreModule.Index].(*http.LocConf).ClientBodyTempPath.V.Dir
-		if dir != "" && !slices.Contains(list, dir) {
-			list = append(list, dir)
+		for _, dir := range http.TempDirs(ctx) {
+			if dir != "" && !slices.Contains(list, dir) {
+				list = append(list, dir)
+			}
 		}
 		for _, child := range ctx.Children {
 			walk(child)

@@ -63,6 +63,14 @@ func (cf *Conf) HTTPBlock(merged func(cf *Conf) error) error {
 // NewServer makes the block of a server directive within the http block in
 // hand, to be given to ParseBlock.
 func (cf *Conf) NewServer() *Ctx {
+	ctx := cf.NewUpstream()
+	cf.Ctx.Children = append(cf.Ctx.Children, ctx)
+	return ctx
+}
+
+// NewUpstream makes the block of an upstream directive, likewise. It inherits
+// nothing, and nothing is merged into it.
+func (cf *Conf) NewUpstream() *Ctx {
 	modules := cf.httpModules()
 	ctx := &Ctx{
 		Main: cf.Ctx.Main,
@@ -73,7 +81,6 @@ func (cf *Conf) NewServer() *Ctx {
 		ctx.Srv[m.Index] = create(cf, m.CreateSrv)
 		ctx.Loc[m.Index] = create(cf, m.CreateLoc)
 	}
-	cf.Ctx.Children = append(cf.Ctx.Children, ctx)
 	return ctx
 }
 

@@ -22,7 +22,13 @@ func (r *Request) watchClient(f func(), behindInput bool) {
 // clientGone tells the request in work that its client is.
 func (c *Conn) clientGone() {
 	r := c.req
-	if c.state != connBusy || r == nil || r.onAbort == nil {
+	if c.state != connBusy || r == nil {
+		return
+	}
+	for i := 0; i < len(r.upstreams); i++ {
+		r.upstreams[i].abort()
+	}
+	if r.onAbort == nil {
 		return
 	}
 	if r.abortBehindInput && c.FD.Pending() {

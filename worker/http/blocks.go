@@ -12,7 +12,7 @@ import (
 func Modules() []*conf.Module {
 	return []*conf.Module{HTTPModule, CoreModule, variablesModule, logModule, rewriteModule, fileModule, pagesModule, mirrorModule,
 		accessModule, authModule, authRequestModule,
-		mapModule, smallModule, setMiscModule, autoindexModule, refererModule, secureLinkModule, davModule, realipModule, limitReqModule, limitConnModule,
+		mapModule, smallModule, setMiscModule, autoindexModule, refererModule, secureLinkModule, davModule, realipModule, upstreamModule, proxyModule, limitReqModule, limitConnModule,
 		// From here on in the order of their filters.
 		rangeModule, gzipModule, brotliModule, zstdModule, postponeModule, charsetModule, additionModule, subModule, gunzipModule, useridModule,
 		headersModule, echoModule, moreModule, captureModule}

@@ -277,16 +277,24 @@ func setTempPath(cf *conf.Conf, c any) error {
 	if lc.ClientBodyTempPath.IsSet {
 		return conf.ErrDuplicate
 	}
+	t, err := parseTempPath(cf)
+	if err == nil {
+		lc.ClientBodyTempPath.Set(t)
+	}
+	return err
+}
+
+// parseTempPath reads the arguments of a directive that names a directory for temporary files.
+func parseTempPath(cf *conf.Conf) (TempPath, error) {
 	t := TempPath{Dir: cf.Cycle.FullName(cf.Args[1])}
 	for _, arg := range cf.Args[2:] {
 		n, err := conf.ParseNum(arg)
 		if err != nil || n < 1 || n > 3 {
-			return conf.DirectiveError("invalid value")
+			return t, conf.DirectiveError("invalid value")
 		}
 		t.Levels = append(t.Levels, n)
 	}
-	lc.ClientBodyTempPath.Set(t)
-	return nil
+	return t, nil
 }
 
 // connectionPoolSize is nginx's default of a directive that has no meaning here

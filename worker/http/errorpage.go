@@ -125,6 +125,16 @@ func (r *Request) errorPageFor(status int) *errorPage {
 	return nil
 }
 
+// hasErrorPage reports whether the location names an error page for a status.
+func (r *Request) hasErrorPage(status int) bool {
+	for _, page := range r.LocCtx[pagesModule.Index].(*pagesConf).pages {
+		if page.status == status {
+			return true
+		}
+	}
+	return false
+}
+
 // sendErrorPage starts the request over for an error page. With a redirect to a URL the answer is still to be sent, and
 // the status for it comes back.
 func (r *Request) sendErrorPage(p *errorPage) (rc, status int) {

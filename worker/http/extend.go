@@ -34,7 +34,7 @@ func (r *Request) URIChanged() bool { return r.engine.changed }
 func (r *Request) SetURI(uri []byte, jump bool) {
 	r.ChangeURI(uri)
 	r.Internal = true
-	r.engine.changed = jump
+	r.engine.changed, r.engine.displaced = jump, r.engine.displaced || !jump
 }
 
 // AppendRawHeader appends the header of the request as the client has sent it, with

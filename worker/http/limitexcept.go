@@ -27,6 +27,7 @@ func setLimitExcept(cf *conf.Conf, c any) error {
 	ctx := cf.NewLocation()
 	le.loc = ctx.Loc[CoreModule.Index].(*LocConf)
 	le.loc.Ctx, le.loc.Name, le.loc.Regex, le.loc.Named, le.loc.If = ctx, outer.Name, outer.Regex, outer.Named, true
+	le.loc.exception = true
 	outer.except = le
 	return cf.ParseBlock(conf.LimitExcept, ctx)
 }

@@ -126,6 +126,7 @@ type LocConf struct {
 	ResolverTimeout          conf.Setting[time.Duration]
 
 	except    *limitExcept
+	exception bool                 // of a limit_except block
 	locations []Location[*LocConf] // nested, or of a server, as they were parsed
 }
 

@@ -11,6 +11,7 @@ type requestParts struct {
 	values    []varValue
 	rewrite   rewriteState
 	limits    limitState
+	upstream  *upstreamRequest // nil until a request of the connection is passed to one
 	realip    realipState
 }
 
@@ -20,6 +21,9 @@ func (p *requestParts) reset() {
 	p.values = p.values[:0]
 	p.rewrite.left, p.rewrite.right = p.rewrite.left[:0], p.rewrite.right[:0]
 	p.limits.reset()
+	if p.upstream != nil {
+		p.upstream.reset()
+	}
 	p.realip.set = false
 	p.hasID = false
 	p.pipelined = false

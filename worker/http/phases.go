@@ -198,7 +198,7 @@ func (r *Request) ChangeURI(uri []byte) {
 	r.URI = uri
 	r.SetExten()
 	r.Internal = true
-	r.engine.changed = true
+	r.engine.changed, r.engine.rewritten = true, true
 }
 
 // findConfig finds the location of the URI and applies what it says.
@@ -286,6 +286,7 @@ func (r *Request) InternalRedirect(uri, args []byte) int {
 		return Done
 	}
 	r.URI, r.Args, r.HasArgs = uri, args, len(args) > 0
+	r.engine.rewritten, r.engine.displaced = true, false
 	r.SetExten()
 	r.useLocation(r.Srv.Loc)
 	r.startOver(r.MainConf.serverRewrite)

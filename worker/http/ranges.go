@@ -82,7 +82,7 @@ func matchETag(list []byte, etag string, weak bool) bool {
 // notModifiedFilter answers conditional requests.
 func notModifiedFilter(next HeaderFilter) HeaderFilter {
 	return func(r *Request) error {
-		if r.HeadersOut.Status != 200 || r != r.Main {
+		if r.HeadersOut.Status != 200 || r != r.Main || r.Unconditional {
 			return next(r)
 		}
 		switch r.checkConditions() {

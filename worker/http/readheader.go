@@ -21,6 +21,8 @@ type requestState struct {
 	changes   int      // URI changes left
 	errorPage bool     // error_page has been at work
 	changed   bool     // the URI has been changed by the rewrite phase
+	rewritten bool     // the URI is no longer what UnparsedURI says
+	displaced bool     // the URI has been changed and its location has not (break)
 	access    int      // what an access handler said under satisfy any
 
 	lingering    bool // input may follow the answer
@@ -79,6 +81,7 @@ func (s *Server) freeRequest(r *Request) {
 		engine:     requestState{old: r.engine.old[:0], arena: reusable(r.engine.arena)},
 		parts:      r.parts,
 		cleanups:   r.cleanups[:0],
+		upstreams:  r.upstreams[:0],
 	}
 	s.freeRequests = append(s.freeRequests, r)
 }
@@ -560,6 +563,9 @@ func (r *Request) endLog(ln *logging.Line, lv logging.Level) {
 	}
 	if r != m {
 		ln.AttrQuoted("subrequest", r.URI)
+	}
+	if u := r.parts.upstream; u != nil {
+		u.describe(ln)
 	}
 	if h := m.HeadersIn.Get(HeaderHost); h != nil {
 		ln.AttrQuoted("host", h.Value)

@@ -184,6 +184,8 @@ type Request struct {
 	AllowRanges bool
 	SingleRange bool // not more than one part
 	Quoted      bool // the URI that was sent had percent-encoding or a plus in its path
+	// Unconditional keeps the filters from answering If-Modified-Since and its like: the upstream has done so.
+	Unconditional bool
 
 	Conn     *Conn
 	Main     *Request // itself unless it is a subrequest
@@ -206,6 +208,7 @@ type Request struct {
 
 	onAbort          func()
 	abortBehindInput bool
+	upstreams        []*upstreamRequest // of a main request: what ends when the client is gone
 
 	sub     *subState   // nil without subrequests
 	bodyOf  *Request    // whose body it is, of a subrequest

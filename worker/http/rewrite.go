@@ -258,7 +258,8 @@ func (s *rewriteRule) run(r *Request, e *rewriteState, at int) int {
 		return at + 1
 	}
 	r.Internal = true
-	r.engine.changed = !s.final
+	r.engine.changed, r.engine.rewritten = !s.final, true
+	r.engine.displaced = r.engine.displaced || s.final
 	if s.redirect != 0 {
 		s.runRedirect(r, e)
 		return rewriteEnd

@@ -102,6 +102,7 @@ func NewServer(l *loop.Loop, cycle *conf.Cycle, log *logging.Log) (*Server, erro
 	if z := s.main.status; z != nil {
 		z.attach(s)
 	}
+	s.setUpUpstreams()
 	return s, nil
 }
 

@@ -107,6 +107,7 @@ func (r *Request) Subrequest(uri, args []byte, o *SubrequestOptions) (*Request, 
 	sr.URI, sr.Args, sr.HasArgs = bytes.Clone(uri), bytes.Clone(args), len(args) > 0
 	sr.SetExten()
 	sr.Internal = true
+	sr.engine.rewritten = true
 	sr.HeadersOut.ContentLengthN, sr.HeadersOut.LastModified = -1, -1
 	sr.engine.changes = maxURIChanges + 1
 	sr.engine.expectTested = true

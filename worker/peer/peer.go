@@ -205,6 +205,9 @@ func (c *Conn) OnEvent(_ *loop.FD, readable, _, hup bool) {
 	}
 }
 
+// Loop returns the loop that the connection lives in.
+func (c *Conn) Loop() *loop.Loop { return c.loop }
+
 // Closed reports whether Close has been called.
 func (c *Conn) Closed() bool { return c.fd < 0 }
 
