@@ -66,7 +66,9 @@ func modules() []*conf.Module {
 // hooks tie Lua to the worker.
 func hooks() *worker.Hooks {
 	return &worker.Hooks{
-		Init:       func(srv *http.Server, info *worker.Info) error { return httplua.Init(srv, info, " "+configureArguments()) },
+		Init: func(srv *http.Server, info *worker.Info) error {
+			return httplua.Init(srv, info, " "+configureArguments())
+		},
 		InitWorker: func(srv *http.Server, info *worker.Info) error { return httplua.InitWorker(srv, info) },
 		Memory:     httplua.Memory,
 		Traceback:  httplua.Traceback,
