@@ -1,0 +1,108 @@
+package http
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestProxyInvalidResponses has responses that later versions of nginx refuse than the one that others are compared with.
+func TestProxyInvalidResponses(t *testing.T) {
+	up := scriptedFor(t)
+	ts := serve(t, "server { listen 127.0.0.1:8000; location / { proxy_pass http://"+up.addr+"; proxy_read_timeout 200ms; } }")
+	for _, c := range []struct{ path, want, log string }{
+		{"/badlength", "HTTP/1.1 502 ", `upstream sent invalid "Content-Length" header: "Content-Length: x"`},
+		{"/twolength", "HTTP/1.1 502 ", `upstream sent duplicate header line: "Content-Length: 1", previous value: "Content-Length: 1"`},
+		{"/both", "HTTP/1.1 502 ", `upstream sent "Content-Length" and "Transfer-Encoding" headers at the same time`},
+		{"/gzipped", "HTTP/1.1 502 ", `upstream sent unknown "Transfer-Encoding": "gzip"`},
+		{"/hangs2", "HTTP/1.1 200 ", "upstream timed out (110: Connection timed out) while reading upstream"},
+	} {
+		cl := ts.dial()
+		cl.send("GET " + c.path + " HTTP/1.1\r\nHost: x\r\n\r\n")
+		if got := cl.untilQuiet(); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s: %q", c.path, got)
+		}
+		ts.errorLog(c.log)
+	}
+}
+
+// untilQuiet reads one answer of any kind: until the connection is closed, or has been quiet for a while.
+func (c *client) untilQuiet() string {
+	var b []byte
+	buf := make([]byte, 4096)
+	_ = c.SetReadDeadline(time.Now().Add(2 * time.Second))
+	for {
+		n, err := c.r.Read(buf)
+		b = append(b, buf[:n]...)
+		if err != nil || strings.Contains(string(b), "</html>") {
+			return string(b)
+		}
+	}
+}
+
+// TestProxyAbort has clients go away while an upstream is slow: its connection is closed.
+func TestProxyAbort(t *testing.T) {
+	up := scriptedFor(t)
+	ts := serve(t, "server { listen 127.0.0.1:8000; location / { proxy_pass http://"+up.addr+"; } }")
+	for _, path := range []string{"/hangs", "/hangs2"} {
+		cl := ts.dial()
+		cl.send("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
+		waitFor(t, func() bool { _, open := up.counts(); return open == 1 })
+		_ = cl.Close()
+		waitFor(t, func() bool { _, open := up.counts(); return open == 0 })
+	}
+	ts.errorLog("client prematurely closed connection, so upstream connection is closed too while reading")
+	waitFor(t, func() (ok bool) {
+		ts.do(func() { ok = ts.s.Active() == 0 })
+		return ok
+	})
+}
+
+// TestProxyTunnel switches protocols.
+func TestProxyTunnel(t *testing.T) {
+	up := startScripted(t, map[string]string{"/up": "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nfirst", "/next": "second" + CLOSE})
+	ts := serve(t, "server { listen 127.0.0.1:8000; location / { proxy_pass http://"+up.addr+`; proxy_http_version 1.1;
+		proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; } }`)
+	cl := ts.dial()
+	cl.send("GET /up HTTP/1.1\r\nHost: x\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nGET /next HTTP/1.1\r\n\r\n")
+	got := cl.all()
+	if !strings.HasPrefix(got, "HTTP/1.1 101 Switching Protocols\r\n") || !strings.HasSuffix(got, "\r\n\r\nfirstsecond") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// waitFor waits for a condition that another goroutine brings about.
+func waitFor(t *testing.T, ok func() bool) {
+	t.Helper()
+	for range 2000 {
+		if ok() {
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	t.Fatal("it does not come about")
+}
+
+func FuzzResponseParser(f *testing.F) {
+	for _, text := range proxyScript {
+		f.Add([]byte(text), 3)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, cut int) {
+		var whole, parts responseParser
+		want := whole.parse(b)
+		got := responseMore
+		step := max(1, cut%64)
+		for n := min(step, len(b)); got == responseMore; n = min(n+step, len(b)) {
+			got = parts.parse(b[:n])
+			if n == len(b) {
+				break
+			}
+		}
+		if got != want && want != responseInvalid && got != responseInvalid {
+			t.Fatalf("in one piece %d, in pieces %d", want, got)
+		}
+		if want == responseDone && got == responseDone && (whole.pos != parts.pos || whole.status != parts.status || len(whole.spans) != len(parts.spans)) {
+			t.Fatalf("in one piece %+v, in pieces %+v", whole, parts)
+		}
+	})
+}
