@@ -332,13 +332,20 @@ func (p *peer) killAll() {
 	}
 }
 
-// names are those of the store, sorted.
-func (p *peer) names() []string {
+// names are those of the sockets in the store, sorted.
+func (p *peer) names() []string { return p.stored("listen=") }
+
+// zones are those of the shared memory in the store, sorted.
+func (p *peer) zones() []string { return p.stored("zone=") }
+
+func (p *peer) stored(prefix string) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var list []string
 	for _, k := range p.store {
-		list = append(list, k.name)
+		if strings.HasPrefix(k.name, prefix) {
+			list = append(list, k.name)
+		}
 	}
 	slices.Sort(list)
 	return list

@@ -222,7 +222,7 @@ func TestSystemd(t *testing.T) {
 		h.must("systemctl", "start", unit)
 		h.want(unit, "ActiveState", "active")
 		h.want(unit, "StatusText", "generation 1, 2 workers")
-		h.want(unit, "NFileDescriptorStore", "4")
+		h.want(unit, "NFileDescriptorStore", "5")
 		h.mainPID()
 		for _, a := range clients {
 			wantBody(t, a, "one")
@@ -260,7 +260,7 @@ func TestSystemd(t *testing.T) {
 			until(t, "the old master is gone", func() bool { _, err := h.run("kill", "-0", pid); return err != nil })
 			h.mainPID()
 			h.want(unit, "ActiveState", "active")
-			h.want(unit, "NFileDescriptorStore", "4")
+			h.want(unit, "NFileDescriptorStore", "5")
 			l.more(t, 20)
 			wantBody(t, addrs[0], body)
 		}
@@ -293,7 +293,7 @@ func TestSystemd(t *testing.T) {
 			if h.mainPID() == pid {
 				t.Error("the master has not changed")
 			}
-			h.want(unit, "NFileDescriptorStore", "4")
+			h.want(unit, "NFileDescriptorStore", "5")
 			l.more(t, 20)
 			if text, err := end(); text != "end" {
 				t.Errorf("the request of a worker that lost its master: %q, %v", text, err)
@@ -307,7 +307,7 @@ func TestSystemd(t *testing.T) {
 		h.must("systemctl", "restart", unit)
 		l.more(t, 20)
 		l.end(t, 0)
-		h.want(unit, "NFileDescriptorStore", "4")
+		h.want(unit, "NFileDescriptorStore", "5")
 	})
 	step("watchdog", func() {
 		l := startLoad(clients...)
