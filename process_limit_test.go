@@ -19,6 +19,7 @@ http {
 	server {
 		listen `+s.addr+`;
 		location / { return 200 "up"; }
+		location /pid { content_by_lua_block { ngx.say(ngx.worker.pid()) } }
 		location /req { limit_req zone=req burst=9 nodelay; content_by_lua_block { ngx.say(ngx.worker.pid()) } }
 		location /conn { limit_conn conn 4; content_by_lua_block { ngx.say(ngx.worker.pid()) ngx.flush(true) ngx.sleep(60) } }
 	}
@@ -53,11 +54,20 @@ func (s *site) count(path string, n int) (statuses map[int]int, workers int) {
 	return statuses, len(who)
 }
 
+// bothAnswer waits until both workers take connections.
+func (s *site) bothAnswer() {
+	s.t.Helper()
+	s.until("both workers answer", func() bool {
+		_, workers := s.count("/pid", 4)
+		return workers == 2
+	})
+}
+
 func TestLimitReqOverWorkers(t *testing.T) {
 	s := newSite(t)
 	s.limitConf("$arg_k")
 	s.start()
-	s.until("there are two workers", func() bool { return len(children(s.pid())) == 2 })
+	s.bothAnswer()
 	statuses, workers := s.count("/req?k=a", 30)
 	if statuses[200] != 10 || statuses[503] != 20 || workers != 2 {
 		t.Errorf("%v, by %d workers", statuses, workers)
@@ -79,7 +89,7 @@ func TestLimitConnOverWorkers(t *testing.T) {
 	s := newSite(t)
 	s.limitConf("$arg_k")
 	s.start()
-	s.until("there are two workers", func() bool { return len(children(s.pid())) == 2 })
+	s.bothAnswer()
 	var open []io.Closer
 	byWorker := make(map[string]int)
 	for range 4 {
