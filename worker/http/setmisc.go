@@ -221,18 +221,25 @@ func setNumber(v []byte) (int64, bool) {
 	return int64(n), err == nil
 }
 
+// setRange reads the two bounds of a range, in either order. The complaint has
+// places for the bound's name and for its text.
+func setRange(r *Request, from, to []byte, complaint string) (low, high int64, ok bool) {
+	if low, ok = setNumber(from); !ok {
+		r.Log(logging.Error, complaint, "from", from)
+		return 0, 0, false
+	}
+	if high, ok = setNumber(to); !ok {
+		r.Log(logging.Error, complaint, "to", to)
+		return 0, 0, false
+	}
+	return min(low, high), max(low, high), true
+}
+
 func setRotate(r *Request, dst []byte, v [][]byte) ([]byte, bool) {
-	from, ok := setNumber(v[1])
+	from, to, ok := setRange(r, v[1], v[2], "set_rotate: bad \"%s\" argument value: \"%s\"")
 	if !ok {
-		r.Log(logging.Error, "set_rotate: bad \"from\" argument value: \"%s\"", v[1])
 		return dst, false
 	}
-	to, ok := setNumber(v[2])
-	if !ok {
-		r.Log(logging.Error, "set_rotate: bad \"to\" argument value: \"%s\"", v[2])
-		return dst, false
-	}
-	from, to = min(from, to), max(from, to)
 	last := &r.LocCtx[setMiscModule.Index].(*setMiscConf).rotated
 	current := from - 1
 	if last.IsSet {

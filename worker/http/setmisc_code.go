@@ -298,17 +298,10 @@ func hmacWith(digest func() hash.Hash) setFunc {
 }
 
 func setRandom(r *Request, dst []byte, v [][]byte) ([]byte, bool) {
-	from, ok := setNumber(v[0])
+	from, to, ok := setRange(r, v[0], v[1], "set_random: bad \"%s\" argument: %s")
 	if !ok {
-		r.Log(logging.Error, "set_random: bad \"from\" argument: %s", v[0])
 		return dst, false
 	}
-	to, ok := setNumber(v[1])
-	if !ok {
-		r.Log(logging.Error, "set_random: bad \"to\" argument: %s", v[1])
-		return dst, false
-	}
-	from, to = min(from, to), max(from, to)
 	return appendInt(dst, from+int64(insecure.Uint64N(uint64(to-from)+1))), true
 }
 
