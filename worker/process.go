@@ -284,6 +284,7 @@ func (p *process) replaceFiles(paths []string, fds []int) {
 		p.log.Log(logging.Emerg, 0, err.Error())
 	}
 	p.redirect()
+	p.flushSoon()
 }
 
 // adopt accepts for another worker, release stops that. A slot has a socket for each time that it fits into their number.
@@ -373,4 +374,5 @@ func (p *process) reopen() {
 		p.log.Log(logging.Emerg, 0, err.Error())
 	}
 	p.redirect()
+	p.flushSoon()
 }

@@ -149,6 +149,7 @@ func (s *single) onSignal(sig syscall.Signal) {
 		action, do = ", reopening logs", func() {
 			s.cur.log.Log(logging.Notice, 0, "reopening logs")
 			s.host.Reopen()
+			s.cur.flushSoon()
 		}
 	case syscall.SIGUSR2:
 		action = ", ignoring"
