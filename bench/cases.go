@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 )
 
@@ -44,7 +45,9 @@ func files() map[string][]byte {
 var words = strings.Fields(`the quick brown fox jumps over a lazy dog while seven wizards of the northern hills boil their
 	morning tea and discuss whether compression of text should be measured on real pages or on pages that a program has made up`)
 
-var cases = []benchCase{
+var cases = slices.Concat(coreCases, apiBenchCases())
+
+var coreCases = []benchCase{
 	{name: "return 200, 1 connection", path: "/return", connections: 1},
 	{name: "return 200", path: "/return", connections: 50},
 	{name: "return 200, 400 connections", path: "/return", connections: 400},
@@ -81,7 +84,7 @@ var cases = []benchCase{
 }
 
 // configuration is the inside of nginx.conf, the same for both programs.
-const configuration = `
+var configuration = strings.NewReplacer("API_GLOBALS", apiGlobals(), "API_LOCATIONS", apiLocations()).Replace(`
 worker_rlimit_nofile 20000;
 events { worker_connections 10000; }
 http {
@@ -109,6 +112,7 @@ http {
 			local log = assert(logger:new{ path = "logs/file.log" })
 			function log_file(line) return log:write(line) end
 		end
+		API_GLOBALS
 		function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end
 	}
 	server {
@@ -203,6 +207,7 @@ http {
 		location = /log-file {
 			content_by_lua_block { log_file(ngx.now() .. " " .. ngx.var.remote_addr .. " " .. ngx.var.request_uri .. " hello\n") ngx.say("Hello, world!") }
 		}
+		API_LOCATIONS
 		sendfile on;
 		location /gzip/ { gzip on; types { } default_type text/html; alias html/; }
 		location /sub/ { sub_filter "</div>" "</DIV>"; sub_filter_once off; types { } default_type text/html; alias html/; }
@@ -218,4 +223,4 @@ http {
 		location / { log_not_found off; }
 	}
 }
-`
+`)

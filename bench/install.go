@@ -14,6 +14,7 @@ const luaModules = "load_module /usr/lib/nginx/modules/ndk_http_module.so;" +
 var needed = []struct{ path, pkg string }{
 	{"/usr/sbin/nginx", "nginx"},
 	{"/usr/lib/nginx/modules/ngx_http_lua_module.so", "libnginx-mod-http-lua"},
+	{"/usr/lib/x86_64-linux-gnu/lua/5.1/cjson.so", "lua-cjson"},
 	{"/usr/bin/wrk", "wrk"},
 	{"/usr/bin/taskset", "util-linux"},
 }

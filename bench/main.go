@@ -21,6 +21,7 @@ import (
 
 type options struct {
 	binary   string
+	against  string
 	cases    *regexp.Regexp
 	rounds   int
 	duration time.Duration
@@ -33,6 +34,7 @@ func main() {
 	var o options
 	var cases string
 	flag.StringVar(&o.binary, "binary", "bin/perilune", "the `perilune` to measure")
+	flag.StringVar(&o.against, "against", "", "another `perilune` to compare with instead of nginx")
 	flag.StringVar(&cases, "cases", "", "only the cases that match the `regexp`")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each case; the median counts")
 	flag.DurationVar(&o.duration, "duration", 5*time.Second, "length of one measurement")
@@ -68,8 +70,17 @@ func run(o *options) error {
 		return err
 	}
 	programs := []program{{name: "perilune", binary: binary}, {name: "nginx", binary: "/usr/sbin/nginx", globals: luaModules}}
+	if o.against != "" {
+		if programs[1].binary, err = filepath.Abs(o.against); err != nil {
+			return err
+		}
+		programs[1].name, programs[1].globals = "other", ""
+	}
 	if err := runCases(o, programs, rep); err != nil {
 		return err
+	}
+	if mean, worst, ok := geometricMean(rep.cases, apiPrefix); ok {
+		fmt.Printf("\nCPU over the Lua API: geometric mean %.2f, worst %.2f\n", mean, worst)
 	}
 	if o.spread {
 		if err := runSpread(o, programs, rep); err != nil {

@@ -101,6 +101,9 @@ func (r *report) markdown() string {
 			c.ours.cpu, c.peers.cpu, c.ours.cpu/c.peers.cpu, c.ours.rate, c.peers.rate, c.ours.rate/c.peers.rate,
 			c.ours.p50, c.peers.p50, c.ours.p99, c.peers.p99, c.ours.rss, c.peers.rss, c.ours.rss/c.peers.rss)
 	}
+	if mean, worst, ok := geometricMean(r.cases, apiPrefix); ok {
+		fmt.Fprintf(&b, "\nThe ratios of CPU over the Lua API: geometric mean %.2f, worst %.2f.\n", mean, worst)
+	}
 	if len(r.spread) > 0 {
 		fmt.Fprintf(&b, "\n## Accepts over %d workers\n\nConnections of the busiest and of the idlest worker.\n\n"+
 			"| Program | one after the other | 200 at once |\n|---|---|---|\n", spreadWorkers)
