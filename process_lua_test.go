@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -80,28 +79,6 @@ func TestUsersOfLuaCode(t *testing.T) {
 		`ngx.print(tostring(in_init), " ", tostring(in_worker), " ", ngx.worker.pid(), " ", ngx.worker.id(), " ", ngx.worker.count())`)
 	s.start()
 	s.wantBody(fmt.Sprintf("true false %d 0 1", children(s.pid())[0]))
-}
-
-func TestLuaCommand(t *testing.T) {
-	for _, c := range []struct {
-		args           []string
-		stdin          string
-		code           int
-		stdout, stderr string
-	}{
-		{args: []string{"-e", "print(1 + 1)"}, stdout: "2\n"},
-		{stdin: "io.write('from stdin')", stdout: "from stdin"},
-		{args: []string{"-e", "error('oh')"}, code: 1, stderr: "oh"},
-	} {
-		cmd := exec.Command(binary, append([]string{"lua"}, c.args...)...)
-		cmd.Stdin = strings.NewReader(c.stdin)
-		var out, errs strings.Builder
-		cmd.Stdout, cmd.Stderr = &out, &errs
-		_ = cmd.Run()
-		if code := cmd.ProcessState.ExitCode(); code != c.code || out.String() != c.stdout || !strings.Contains(errs.String(), c.stderr) {
-			t.Errorf("%q: %d, %q, %q", c.args, code, out.String(), errs.String())
-		}
-	}
 }
 
 // TestSingleProcessQuitsDuringReload: the signal comes while init_by_lua of the new configuration reads a FIFO.

@@ -1,10 +1,6 @@
 package luart
 
 import (
-	"bytes"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -144,63 +140,5 @@ func TestCPULimitIsPerBaton(t *testing.T) {
 	}
 	if len(loop.slept) != 100 {
 		t.Errorf("slept %d times", len(loop.slept))
-	}
-}
-
-// TestRunScript runs the program lua in a process of its own: scripts write to the
-// standard output of the process.
-func TestRunScript(t *testing.T) {
-	if os.Getenv("LUART_SCRIPT") != "" {
-		os.Exit(RunScript(strings.Split(os.Getenv("LUART_SCRIPT"), "\x01"), os.Stdin, os.Stdout, os.Stderr))
-	}
-	dir := t.TempDir()
-	file := filepath.Join(dir, "s.lua")
-	if err := os.WriteFile(file, []byte("#!/usr/bin/env lua\nprint(arg[0]:match('[^/]*$'), arg[1], arg[2], #arg, ...)\nif arg[1] == 'fail' then error('failed') end\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	bad := filepath.Join(dir, "bad.lua")
-	if err := os.WriteFile(bad, []byte("x = = 1"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, tc := range []struct {
-		args           []string
-		stdin          string
-		status         int
-		stdout, stderr string
-	}{
-		{args: []string{"-e", "print(1 + 1)"}, stdout: "2\n"},
-		{args: []string{"-eprint(3)"}, stdout: "3\n"},
-		{args: []string{file, "a", "b"}, stdout: "s.lua\ta\tb\t2\ta\tb\n"},
-		{args: []string{"-e", "x = 5", file}, stdout: "s.lua\tnil\tnil\t0\n"},
-		{args: []string{"--", file}, stdout: "s.lua\tnil\tnil\t0\n"},
-		{args: []string{"-", "z"}, stdin: "print('in', ...)", stdout: "in\tz\n"},
-		{args: nil, stdin: "io.write('x', 1.5, '\\n')", stdout: "x1.5\n"},
-		{args: []string{file, "fail"}, status: 1, stdout: "s.lua\tfail\tnil\t1\tfail\n",
-			stderr: "lua: DIR/s.lua:3: failed\nstack traceback:\n\t[C]: in function 'error'\n\tDIR/s.lua:3: in main chunk\n"},
-		{args: []string{"-e", "error({})"}, status: 1, stderr: "lua: (error object is a table value)\n"},
-		{args: []string{"-e", "error()"}, status: 1},
-		{args: []string{bad}, status: 1, stderr: "lua: DIR/bad.lua:1: unexpected symbol near '='\n"},
-		{args: []string{dir + "/none.lua"}, status: 1, stderr: "lua: cannot open DIR/none.lua"},
-		{args: []string{"-x"}, status: 1, stderr: "usage: lua [options] [script [args]].\n"},
-		{args: []string{"-e", "io.write('buffered') os.exit(3)"}, status: 3, stdout: "buffered"},
-		{args: []string{"-e", "print(ngx)"}, stdout: "nil\n"},
-	} {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestRunScript$")
-		env := strings.Join(tc.args, "\x01")
-		if len(tc.args) == 0 {
-			env = "-"
-		}
-		cmd.Env = append(os.Environ(), "LUART_SCRIPT="+env)
-		cmd.Stdin = strings.NewReader(tc.stdin)
-		var stdout, stderr bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &stdout, &stderr
-		err := cmd.Run()
-		if cmd.ProcessState == nil {
-			t.Fatal(err)
-		}
-		got := strings.ReplaceAll(stderr.String(), dir, "DIR")
-		if cmd.ProcessState.ExitCode() != tc.status || stdout.String() != tc.stdout || !strings.HasPrefix(got, tc.stderr) {
-			t.Errorf("%q: %d\n%s%s", tc.args, cmd.ProcessState.ExitCode(), stdout.String(), got)
-		}
 	}
 }

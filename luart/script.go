@@ -3,139 +3,190 @@ package luart
 import (
 	"errors"
 	"io"
+	"os"
+	"os/signal"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 
 	"perilune/luart/ffi"
 	"perilune/luart/vm"
 )
 
-// RunScript is the program lua: `[-e CODE] [-v] [FILE [ARGS…]]`. It returns the
-// exit status. There is no ngx table. The io library of the script works on the
-// standard streams of the process; stdin is where a script is read from that is
-// not a file, stderr is where errors go.
-func RunScript(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	s := script{vm: vm.New(), stderr: stderr}
-	ffi.Preload(s.vm)
-	defer s.vm.FlushFiles()
-	return s.run(args, stdin, stdout)
-}
-
-type script struct {
+// Script is the program lua without its options: a VM whose code runs in the main
+// thread, uses the standard streams of the process and has its errors shown as that
+// program shows them. There is no ngx table. Methods that run code return false
+// after an error, which they have shown.
+type Script struct {
 	vm     *vm.VM
 	stderr io.Writer
+	prefix string // of messages
+	env    bool
+	stop   atomic.Bool // an interrupt has come
 }
 
-const scriptUsage = `usage: lua [options] [script [args]].
-Available options are:
-  -e chunk  execute string 'chunk'
-  -v        show version information
-  --        stop handling options
-  -         execute stdin and stop handling options
-`
+var errInterrupted = errors.New("interrupted!")
 
-func (s *script) run(args []string, stdin io.Reader, out io.Writer) int {
-	type chunk struct{ text string }
-	var chunks []chunk
-	version := false
-	i := 0
-options:
-	for ; i < len(args); i++ {
-		a := args[i]
-		switch {
-		case a == "--":
-			i++
-			break options
-		case a == "-" || a == "" || a[0] != '-':
-			break options
-		case a == "-v":
-			version = true
-		case len(a) > 2 && a[:2] == "-e":
-			chunks = append(chunks, chunk{a[2:]})
-		case a == "-e" && i+1 < len(args):
-			i++
-			chunks = append(chunks, chunk{args[i]})
-		default:
-			_, _ = io.WriteString(s.stderr, scriptUsage)
-			return 1
+// interruptUnits is how much work may pass before an interrupt is looked for.
+const interruptUnits = 1 << 14
+
+// NewScript returns a script without code. Its errors go to stderr. With env the
+// environment variables of the program lua count.
+func NewScript(stderr io.Writer, env bool) *Script {
+	s := &Script{vm: vm.New(), stderr: stderr, prefix: "lua: ", env: env}
+	ffi.Preload(s.vm)
+	if !env {
+		if lib, ok := s.vm.Globals().GetStr("package").AsTable(); ok {
+			lib.SetStr("path", vm.String(vm.DefaultPath))
+			lib.SetStr("cpath", vm.String(""))
 		}
 	}
-	if version {
-		if v, ok := s.vm.Globals().GetStr("_VERSION").AsString(); ok {
-			_, _ = io.WriteString(out, v+" (perilune)\n")
+	s.vm.SetBudget(interruptUnits, func(*vm.Thread) error {
+		if s.stop.Swap(false) {
+			return errInterrupted
 		}
-	}
-	s.setArg(args, i)
-	for _, c := range chunks {
-		fn, err := s.vm.Load([]byte(c.text), "=(command line)")
-		if status := s.call(fn, nil, err); status != 0 {
-			return status
-		}
-	}
-	if i >= len(args) {
-		if len(chunks) > 0 || version {
-			return 0
-		}
-		return s.stdin(stdin, nil)
-	}
-	if args[i] == "-" {
-		return s.stdin(stdin, args[i+1:])
-	}
-	fn, err := s.vm.LoadFile(args[i])
-	return s.call(fn, args[i+1:], err)
+		return nil
+	})
+	return s
 }
 
-func (s *script) stdin(stdin io.Reader, args []string) int {
-	text, err := io.ReadAll(stdin)
-	if err != nil {
-		s.say(err.Error())
-		return 1
-	}
-	fn, err := s.vm.Load(text, "=stdin")
-	return s.call(fn, args, err)
-}
+// Close writes what files still have in their buffers.
+func (s *Script) Close() { s.vm.FlushFiles() }
 
-// setArg makes the global table arg: the script at 0, its arguments after it, what
-// came before it at negative indices.
-func (s *script) setArg(args []string, at int) {
+// SetArg makes the global table arg: the script, whose index is given, at 0, its
+// arguments after it, what came before it at negative indices.
+func (s *Script) SetArg(args []string, script int) {
 	tab := s.vm.NewTable(len(args), 1)
 	for i, a := range args {
-		tab.SetInt(i-at, vm.String(a))
+		tab.SetInt(i-script, vm.String(a))
 	}
-	tab.SetInt(-at-1, vm.String("lua"))
-	if at >= len(args) {
-		tab.SetInt(0, vm.String("lua"))
-	}
+	tab.SetInt(-script-1, vm.String("lua"))
 	s.vm.Globals().SetStr("arg", tab.Value())
 }
 
-func (s *script) call(fn *vm.Function, args []string, err error) int {
+// Init runs the code that the environment variable LUA_INIT has, or names by @file.
+func (s *Script) Init() bool {
+	init := os.Getenv("LUA_INIT")
+	switch {
+	case !s.env || init == "":
+		return true
+	case init[0] == '@':
+		return s.DoFile(init[1:], nil)
+	}
+	return s.do(init, "=LUA_INIT")
+}
+
+// PrintVersion writes the name and version of the language.
+func (s *Script) PrintVersion() {
+	if v, ok := s.vm.Globals().GetStr("_VERSION").AsString(); ok {
+		s.print(v + " (perilune)\n")
+	}
+}
+
+// DoString runs code of the command line.
+func (s *Script) DoString(code string) bool { return s.do(code, "=(command line)") }
+
+func (s *Script) do(code, name string) bool {
+	fn, err := s.vm.Load([]byte(code), name)
+	return s.run(fn, nil, err)
+}
+
+// DoFile runs a file, "" is the standard input, with arguments.
+func (s *Script) DoFile(name string, args []string) bool {
+	fn, err := s.vm.LoadFile(name)
+	return s.run(fn, args, err)
+}
+
+// Require loads a module.
+func (s *Script) Require(name string) bool {
+	_, err := s.call(s.vm.Globals().GetStr("require"), vm.String(name))
+	s.report(err)
+	return err == nil
+}
+
+// run calls a chunk, or shows why it could not be loaded.
+func (s *Script) run(fn *vm.Function, args []string, err error) bool {
 	if err == nil {
 		values := make([]vm.Value, len(args))
 		for i, a := range args {
 			values[i] = vm.String(a)
 		}
-		t := s.vm.Main()
-		_, err = t.Call(fn.Value(), values...)
+		_, err = s.call(fn.Value(), values...)
 	}
-	if err == nil {
-		return 0
-	}
-	var e *vm.Error
-	if errors.As(err, &e) {
-		text, ok := e.Value.ToStringCoerced()
-		switch {
-		case !ok && e.Value.IsNil():
-			return 1
-		case !ok:
-			s.say("(error object is a " + e.Value.TypeName() + " value)")
-		default:
-			s.say(text + "\n" + e.Traceback)
-		}
-		return 1
-	}
-	s.say(err.Error())
-	return 1
+	s.report(err)
+	return err == nil
 }
 
-func (s *script) say(text string) {
-	_, _ = io.WriteString(s.stderr, "lua: "+text+"\n")
+// call calls a function. The first interrupt meanwhile ends it, another one the
+// process.
+func (s *Script) call(fn vm.Value, args ...vm.Value) ([]vm.Value, error) {
+	interrupts, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(interrupts, os.Interrupt)
+	go func() {
+		select {
+		case <-interrupts:
+			s.stop.Store(true)
+			signal.Stop(interrupts)
+		case <-done:
+		}
+	}()
+	defer func() {
+		signal.Stop(interrupts)
+		close(done)
+	}()
+	return s.vm.Main().Call(fn, args...)
+}
+
+// report shows an error with its traceback, if there is one. An error value that is
+// no text is asked for it.
+func (s *Script) report(err error) {
+	var e *vm.Error
+	var abort *vm.AbortError
+	switch {
+	case err == nil:
+	case errors.As(err, &abort):
+		s.say(abort.Err.Error() + "\n" + abort.Traceback)
+	case !errors.As(err, &e):
+		s.say(err.Error())
+	default:
+		text, ok := s.errorText(e.Value)
+		switch {
+		case ok:
+			s.say(text + "\n" + e.Traceback)
+		case !e.Value.IsNil():
+			s.say("(error object is not a string)")
+		}
+	}
+}
+
+func (s *Script) errorText(v vm.Value) (string, bool) {
+	if text, ok := v.ToStringCoerced(); ok {
+		return text, true
+	}
+	t := s.vm.Main()
+	h := t.Metafield(v, "__tostring")
+	if h.IsNil() {
+		return "", false
+	}
+	res, err := t.Call(h, v)
+	if err != nil || len(res) == 0 {
+		return "", false
+	}
+	return res[0].ToStringCoerced()
+}
+
+func (s *Script) say(text string) {
+	s.vm.FlushFiles()
+	_, _ = io.WriteString(s.stderr, s.prefix+text+"\n")
+}
+
+func (s *Script) print(text string) {
+	_ = s.vm.WriteStdout(text) // as the program lua: who listens no longer is not told
+	s.vm.FlushFiles()
+}
+
+// IsTerminal reports whether f is one.
+func IsTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
 }

@@ -3,7 +3,6 @@ package vm
 import (
 	"bytes"
 	"errors"
-	"io"
 	"io/fs"
 	"runtime"
 	"strconv"
@@ -137,8 +136,6 @@ func skipHeader(b []byte) []byte {
 	}
 	return b
 }
-
-func readAll(r io.Reader) ([]byte, error) { return io.ReadAll(r) }
 
 // fileError is "path: reason" in C's words.
 func fileError(path string, err error) string {

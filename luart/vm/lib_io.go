@@ -12,7 +12,7 @@ import (
 type ioState struct {
 	meta          *Table
 	input, output *Userdata
-	stdout        *ioFile
+	stdin, stdout *ioFile
 	dirty         map[weak.Pointer[ioFile]]struct{} // files with unwritten data
 }
 
@@ -36,6 +36,24 @@ func (m *VM) WriteStdout(s string) error {
 	f.lock()
 	defer f.unlock()
 	return f.write(s)
+}
+
+// ReadStdinLine reads a line of what io.stdin reads, without its end. ok is false at
+// the end of the file and after an error.
+func (m *VM) ReadStdinLine() (line string, ok bool) {
+	f := m.io.stdin
+	f.lock()
+	defer f.unlock()
+	b, ok, err := f.readLine(nil, false)
+	return string(b), ok && err == nil
+}
+
+// readStdin reads what is left of the standard input.
+func (m *VM) readStdin() ([]byte, error) {
+	f := m.io.stdin
+	f.lock()
+	defer f.unlock()
+	return f.readAll(nil)
 }
 
 func openIO(m *VM) {
@@ -78,7 +96,8 @@ func openIO(m *VM) {
 		mode = bufferLine
 	}
 	m.io.input = std("stdin", os.Stdin, bufferFull)
-	m.io.input.Data.(*ioFile).readOnly = true
+	m.io.stdin = m.io.input.Data.(*ioFile)
+	m.io.stdin.readOnly = true
 	m.io.output = std("stdout", os.Stdout, mode)
 	m.io.stdout = m.io.output.Data.(*ioFile)
 	std("stderr", os.Stderr, bufferNone)

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-const defaultPath = "./?.lua;/usr/local/share/lua/5.1/?.lua;/usr/local/share/lua/5.1/?/init.lua"
+// DefaultPath is package.path where the environment variable LUA_PATH is not set.
+const DefaultPath = "./?.lua;/usr/local/share/lua/5.1/?.lua;/usr/local/share/lua/5.1/?/init.lua"
 
 func (m *VM) openPackage() {
 	lib := newTable(0, 8)
@@ -15,9 +16,9 @@ func (m *VM) openPackage() {
 	path, set := os.LookupEnv("LUA_PATH")
 	switch {
 	case !set:
-		path = defaultPath
+		path = DefaultPath
 	default:
-		path = strings.ReplaceAll(strings.ReplaceAll(path, ";;", ";\x01;"), "\x01", defaultPath)
+		path = strings.ReplaceAll(strings.ReplaceAll(path, ";;", ";\x01;"), "\x01", DefaultPath)
 	}
 	lib.SetStr("path", String(path))
 	lib.SetStr("cpath", String(os.Getenv("LUA_CPATH")))

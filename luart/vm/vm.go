@@ -120,7 +120,7 @@ func (m *VM) LoadFile(path string) (*Function, error) {
 	chunk := "@" + path
 	if path == "" {
 		chunk = "=stdin"
-		src, err = readAll(os.Stdin)
+		src, err = m.readStdin()
 	} else {
 		src, err = os.ReadFile(path)
 	}
