@@ -2,7 +2,7 @@ package vm
 
 import (
 	"hash/maphash"
-	"strings"
+	"sync"
 	"unsafe"
 )
 
@@ -142,8 +142,11 @@ func (m *VM) intern(s string) *lstring {
 		clear(m.interned)
 		m.internEvents()
 	}
-	o := &lstring{s: s}
-	o.hashed()
+	o := findName(s)
+	if o == nil {
+		o = &lstring{s: s}
+		o.hashed()
+	}
 	m.interned[s] = o
 	return o
 }
@@ -202,17 +205,56 @@ func (t *Thread) PushRecent(b []byte) {
 	t.Push(t.m.recentCopy(unsafe.String(unsafe.SliceData(b), len(b))))
 }
 
-// keyString returns a copy of s for use as a key: names of metamethods are
-// always the same object, which the machine counts on to find them fast.
-func keyString(s string) Value {
-	if strings.HasPrefix(s, "__") {
-		for _, e := range &eventNames {
-			if e.s == s {
-				return e.value()
-			}
-		}
+// names are the keys that Go code sets by name: those of the libraries, which the
+// constants of chunks then are the same objects as, so that the machine finds
+// them by their addresses. All VMs share them; what comes when they are many is
+// copied each time.
+var names = struct {
+	sync.RWMutex
+	m map[string]*lstring
+}{m: make(map[string]*lstring)}
+
+const (
+	maxNames = 1 << 12
+	maxName  = 40
+)
+
+func init() {
+	for _, e := range &eventNames {
+		names.m[e.s] = e
 	}
-	return copyString(s)
+	for i := range byteStrings {
+		names.m[byteStrings[i].s] = &byteStrings[i]
+	}
+}
+
+func findName(s string) *lstring {
+	names.RLock()
+	defer names.RUnlock()
+	return names.m[s]
+}
+
+// keyString returns s for use as a key, in an object of its own or as the name
+// that it is. Names of metamethods are always the same object, which the machine
+// counts on to find them fast.
+func keyString(s string) Value {
+	if len(s) > maxName {
+		return copyString(s)
+	}
+	if o := findName(s); o != nil {
+		return o.value()
+	}
+	v := copyString(s)
+	v.str().hashed()
+	names.Lock()
+	defer names.Unlock()
+	if o := names.m[s]; o != nil {
+		return o.value()
+	}
+	if len(names.m) < maxNames {
+		names.m[v.str().s] = v.str()
+	}
+	return v
 }
 
 func (m *VM) internEvents() {
