@@ -6,7 +6,7 @@ LDFLAGS := -s -w
 
 export CGO_ENABLED = 0
 
-.PHONY: build run test chaos race fuzz lint bench pgo docs clean help
+.PHONY: build run test test-peers chaos race fuzz lint bench pgo docs clean help
 
 build: ## the one static binary, bin/perilune
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) .
@@ -17,6 +17,9 @@ run: build ## the demo site on http://127.0.0.1:8080/, 2 workers, in the foregro
 
 test: ## all tests
 	$(GO) test ./...
+
+test-peers: ## the tests that compare with nginx, against the one of this machine instead of what it answered once
+	PERILUNE_PEERS=1 $(GO) test -count 1 ./conf ./worker/http ./worker/httplua ./worker/secure
 
 ROUNDS ?= 20
 chaos: ## upgrades, reloads, failed upgrades and killed workers under load, for ROUNDS rounds

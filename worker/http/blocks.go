@@ -10,12 +10,49 @@ import (
 // Modules returns the modules of this package, in the order in which their
 // handlers and filters come. Modules of other packages go behind them.
 func Modules() []*conf.Module {
-	return []*conf.Module{HTTPModule, CoreModule, variablesModule, logModule, rewriteModule, fileModule, pagesModule, mirrorModule,
-		accessModule, authModule, authRequestModule,
-		mapModule, smallModule, setMiscModule, autoindexModule, refererModule, secureLinkModule, davModule, realipModule, upstreamModule, proxyModule, limitReqModule, limitConnModule,
+	return []*conf.Module{
+		HTTPModule,
+		CoreModule,
+		variablesModule,
+		logModule,
+		rewriteModule,
+		fileModule,
+		pagesModule,
+		mirrorModule,
+		accessModule,
+		authModule,
+		authRequestModule,
+		mapModule,
+		smallModule,
+		setMiscModule,
+		autoindexModule,
+		refererModule,
+		secureLinkModule,
+		davModule,
+		realipModule,
+		upstreamModule,
+		proxyModule,
+		memcachedModule,
+		memcModule,
+		limitReqModule,
+		limitConnModule,
+
 		// From here on in the order of their filters.
-		rangeModule, gzipModule, brotliModule, zstdModule, postponeModule, charsetModule, additionModule, subModule, gunzipModule, useridModule,
-		headersModule, echoModule, moreModule, captureModule}
+		rangeModule,
+		gzipModule,
+		brotliModule,
+		zstdModule,
+		postponeModule,
+		charsetModule,
+		additionModule,
+		subModule,
+		gunzipModule,
+		useridModule,
+		headersModule,
+		echoModule,
+		moreModule,
+		captureModule,
+	}
 }
 
 // setHTTP handles http { … }.

@@ -80,7 +80,7 @@ func TestAutoindexAsNginx(t *testing.T) {
 	for _, p := range paths {
 		requests = append(requests, "GET "+p, "HEAD "+p)
 	}
-	sameAnswers(t, strings.ReplaceAll(directoryServer, "SITE", site), append(requests, "POST /index/", "POST /random/", "PUT /json/", "POST /jsonp/|Content-Length: 2|\nab", "GET /index/ HTTP/1.0\r\n\r\n"))
+	sameAnswersOf(t, site, directoryServer, append(requests, "POST /index/", "POST /random/", "PUT /json/", "POST /jsonp/|Content-Length: 2|\nab", "GET /index/ HTTP/1.0\r\n\r\n"))
 }
 
 const refererServer = `

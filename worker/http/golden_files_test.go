@@ -58,10 +58,7 @@ func fileRequests() []string {
 
 // TestFilesAsNginx compares the answers to requests for files, honest and not.
 func TestFilesAsNginx(t *testing.T) {
-	logs, site := t.TempDir(), t.TempDir()
-	if err := os.Chmod(site, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	site := fixedDir(t)
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -80,22 +77,10 @@ func TestFilesAsNginx(t *testing.T) {
 		must(os.Lchown(site+"/root/theirdir", 12345, 12345))
 	}
 	sameTimes(t, site)
-	text := strings.ReplaceAll(filesServer, "SITE", site)
-	named := func(who string) string { return "error_log " + logs + "/" + who + " notice;\n" + text }
-	theirs := startNginx(t, named("theirs"))
-	ours := startServer(t, t.TempDir(), named("ours"))
-	for _, r := range fileRequests() {
-		want := plain(ask(t, theirs[0], wire(r)))
-		answer := ask(t, ours[0], wire(r))
-		checkLength(t, r, answer)
-		if strings.Contains(answer, "SECRET") && !strings.Contains(r, "outlink") && !strings.Contains(want, "SECRET") {
-			t.Errorf("%q leaks", r)
-		}
-		if got := plain(answer); got != want {
-			t.Errorf("%q:\n%q\nnginx:\n%q", cutText(r), cutText(got), cutText(want))
-		}
-	}
-	compareLogs(t, logs, "theirs", "ours", plainError)
+	(&differential{
+		site: site, http: filesServer, level: "notice", requests: fileRequests(), line: plainError, checked: true,
+		shown: func(_ *testing.T, answer string) string { return plain(answer) },
+	}).run(t)
 }
 
 // TestOpenFileCache replaces, removes and changes files that are in the cache.

@@ -55,7 +55,6 @@ func gzipped(t *testing.T, text string) []byte {
 // sameUnpacked compares answers with nginx's after unpacking them.
 func sameUnpacked(t *testing.T, http string, requests []string, modules ...string) {
 	t.Helper()
-	logs := t.TempDir()
 	site := makeSite(t)
 	page := strings.Repeat("<p>Hello, World and hello again, $name.</p>\n", 3000)
 	for name, text := range map[string][]byte{
@@ -74,19 +73,7 @@ func sameUnpacked(t *testing.T, http string, requests []string, modules ...strin
 			t.Fatal(err)
 		}
 	}
-	http = strings.ReplaceAll(http, "SITE", site)
-	named := func(who string) string { return "error_log " + logs + "/" + who + " notice;\n" + http }
-	theirs := startNginxWith(t, loadModules(t, modules...), named("theirs"))
-	ours := startServer(t, t.TempDir(), named("ours"))
-	for _, r := range requests {
-		want := unpacked(t, ask(t, theirs[0], wire(r)))
-		answer := ask(t, ours[0], wire(r))
-		checkLength(t, r, answer)
-		if got := unpacked(t, answer); got != want {
-			t.Errorf("%q:\n%q\nnginx:\n%q", r, cutText(got), cutText(want))
-		}
-	}
-	compareLogs(t, logs, "theirs", "ours", plainError)
+	(&differential{site: site, http: http, level: "notice", modules: modules, requests: requests, shown: unpacked, line: plainError, checked: true}).run(t)
 }
 
 const gzipServer = `

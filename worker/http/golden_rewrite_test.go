@@ -1,9 +1,7 @@
 package http
 
 import (
-	"os"
 	"regexp"
-	"strings"
 	"testing"
 )
 
@@ -11,36 +9,6 @@ var pageChunk = regexp.MustCompile(`\r\n[0-9a-f]+\r\n<html>`)
 
 // plainChunks is plain for answers that may have the page for a status in a chunk.
 func plainChunks(s string) string { return pageChunk.ReplaceAllString(plain(s), "\r\nN\r\n<html>") }
-
-// sameAnswers asks nginx and a server of ours, both with the same http block, and compares whole answers and the error
-// logs. In the block LISTEN stands for a port and SITE for a directory of files. The modules are nginx's.
-func sameAnswers(t *testing.T, http string, requests []string, modules ...string) {
-	t.Helper()
-	logs := t.TempDir()
-	site := makeSite(t)
-	if err := os.WriteFile(site+"/users", []byte(basicUsers), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	http = strings.ReplaceAll(http, "SITE", site)
-	named := func(who string) string { return "error_log " + logs + "/" + who + " notice;\n" + http }
-	theirs := startNginxWith(t, loadModules(t, modules...), named("theirs"))
-	ours := startServer(t, t.TempDir(), named("ours"))
-	for _, r := range requests {
-		want := plainChunks(ask(t, theirs[0], wire(r)))
-		answer := ask(t, ours[0], wire(r))
-		checkLength(t, r, answer)
-		if got := plainChunks(answer); got != want {
-			t.Errorf("%q:\n%q\nnginx:\n%q", r, cutText(got), cutText(want))
-		}
-	}
-	compareLogs(t, logs, "theirs", "ours", func(line string) string {
-		return strings.ReplaceAll(plainError(line), "epoll_wait() reported that ", "")
-	})
-	if t.Failed() {
-		text, _ := os.ReadFile(logs + "/ours")
-		t.Logf("our error log:\n%s", text)
-	}
-}
 
 const rewriteServer = `
 server {

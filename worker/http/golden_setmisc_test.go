@@ -74,8 +74,30 @@ func TestSetMiscAsNginx(t *testing.T) {
 		"GET /random?f=7&t=7", "GET /random?f=x&t=1", "GET /random?f=1&t=-1", "GET /random?f=1", "GET /secure?n=0", "GET /secure?n=65", "GET /secure?n=x", "GET /lcalpha",
 		"GET /rotate", "GET /rotate", "GET /rotate", "GET /rotate", "GET /rotate?a=3", "GET /rotate", "GET /rotate?a=9", "GET /rotate?a=x", "GET /rotate?a=0",
 		"GET /rotate2?f=9&t=7", "GET /rotate2?f=7&t=9", "GET /rotate2?f=a&t=9", "GET /rotate2?f=1&t=",
-		"GET /today", "GET /gmt", "GET /local", "GET /notime", "GET /long", "GET /group/abc", "GET /group/a%20c", "GET /if?x=1", "GET /if")
+		"GET /notime", "GET /long", "GET /group/abc", "GET /group/a%20c", "GET /if?x=1", "GET /if")
 	sameAnswers(t, setMiscServer(), requests, "ndk_http_module", "ngx_http_set_misc_module")
+}
+
+// TestSetMiscTimes compares what changes with the day; both are asked again if it has.
+func TestSetMiscTimes(t *testing.T) {
+	if !askPeers() {
+		t.Skip("for make test-peers")
+	}
+	modules := loadModules(t, "ndk_http_module", "ngx_http_set_misc_module")
+	theirs := startNginxWith(t, modules, setMiscServer())[0]
+	ours := startServer(t, t.TempDir(), setMiscServer())[0]
+	for _, r := range []string{"GET /today", "GET /gmt", "GET /local"} {
+		var got, want string
+		for range 2 {
+			_, want = answerOf(t, ask(t, theirs, wire(r)))
+			if _, got = answerOf(t, ask(t, ours, wire(r))); got == want {
+				break
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %q, nginx %q", r, got, want)
+		}
+	}
 }
 
 // TestSetMiscRandom checks the shape of what cannot be compared.

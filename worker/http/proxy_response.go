@@ -93,7 +93,7 @@ func (u *upstreamRequest) noteHeader(h *upstreamLine) bool {
 // respond passes the answer on and returns what the handler returns.
 func (u *upstreamRequest) respond() int {
 	r := u.r
-	if u.status >= 300 && u.conf.interceptErrors.V && r.hasErrorPage(u.status) {
+	if u.status >= 300 && u.conf.interceptErrors.V && (r.hasErrorPage(u.status) || u.status == 404 && u.protocol != nil) {
 		if u.status == 401 {
 			for i := range u.header {
 				if h := &u.header[i]; h.kind == upWWWAuthenticate {
@@ -118,6 +118,9 @@ func (u *upstreamRequest) respond() int {
 	if r.HeaderOnly && r.Parent == nil {
 		u.release(u.bodyless())
 		return u.finalize(OK)
+	}
+	if u.protocol != nil {
+		return u.protocol.body(u)
 	}
 	return u.passBody()
 }

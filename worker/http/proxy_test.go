@@ -81,32 +81,40 @@ func (s *scripted) serve(c *net.TCPConn) {
 		if !found {
 			answer = fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", len(request), request)
 		}
-		for answer != "" {
-			i := strings.IndexAny(answer, "\x01\x02\x03\x04")
-			if i < 0 {
-				i = len(answer)
-			}
-			if _, err := io.WriteString(c, answer[:i]); err != nil {
-				return
-			}
-			if i == len(answer) {
-				break
-			}
-			switch answer[i] {
-			case CLOSE[0]:
-				return
-			case RESET[0]:
-				_ = c.SetLinger(0)
-				return
-			case WAIT[0]:
-				_, _ = rd.ReadByte()
-				return
-			case PAUSE[0]:
-				time.Sleep(20 * time.Millisecond) // to have the answer come in pieces
-			}
-			answer = answer[i+1:]
+		if !play(c, rd, answer) {
+			return
 		}
 	}
+}
+
+// play sends an answer, and does what is to be done in it. It reports whether the connection goes on.
+func play(c *net.TCPConn, rd *bufio.Reader, answer string) bool {
+	for answer != "" {
+		i := strings.IndexAny(answer, "\x01\x02\x03\x04")
+		if i < 0 {
+			i = len(answer)
+		}
+		if _, err := io.WriteString(c, answer[:i]); err != nil {
+			return false
+		}
+		if i == len(answer) {
+			break
+		}
+		switch answer[i] {
+		case CLOSE[0]:
+			return false
+		case RESET[0]:
+			_ = c.SetLinger(0)
+			return false
+		case WAIT[0]:
+			_, _ = rd.ReadByte()
+			return false
+		case PAUSE[0]:
+			time.Sleep(20 * time.Millisecond) // to have the answer come in pieces
+		}
+		answer = answer[i+1:]
+	}
+	return true
 }
 
 // What a script can do besides answering.

@@ -25,9 +25,10 @@ type upstreamState struct {
 // upstreamRequest is what a request keeps of the upstream that it is passed to, and of those before. Everything is done
 // by the goroutine of the request, which parks; only fill and abort are called by others.
 type upstreamRequest struct {
-	r      *Request
-	conf   *proxyConf
-	states []upstreamState
+	r        *Request
+	conf     *proxyConf
+	protocol upstreamProtocol // nil: HTTP
+	states   []upstreamState
 
 	target  proxyTarget
 	uri     []byte
@@ -70,6 +71,15 @@ type upstreamRequest struct {
 	relay relay
 }
 
+// upstreamProtocol is how an upstream is spoken to if it does not speak HTTP. Its request is in upstreamRequest.head.
+type upstreamProtocol interface {
+	// header parses what has been read of the answer: responseMore; responseDone, with status, length and pos set;
+	// responseInvalid, which it has logged.
+	header(u *upstreamRequest) int
+	// body passes the body on to the client, who has the header. It returns what the handler returns.
+	body(u *upstreamRequest) int
+}
+
 // upstreamOf is the upstream of a request, made if need be.
 func upstreamOf(r *Request) *upstreamRequest {
 	if r.parts.upstream == nil {
@@ -95,14 +105,20 @@ func (u *upstreamRequest) clear() {
 	}
 }
 
-// proxyHandler passes a request to its upstream.
-func proxyHandler(r *Request) int {
+// startUpstream makes the upstream of a request ready for another one.
+func startUpstream(r *Request, c *proxyConf) *upstreamRequest {
 	u := upstreamOf(r)
 	u.clear()
-	u.r, u.conf = r, proxyConfOf(r)
+	u.r, u.conf = r, c
 	if len(u.states) > 0 {
 		u.states = append(u.states, upstreamState{connectTime: -1, headerTime: -1, respTime: -1})
 	}
+	return u
+}
+
+// proxyHandler passes a request to its upstream.
+func proxyHandler(r *Request) int {
+	u := startUpstream(r, proxyConfOf(r))
 	pass := u.conf.pass
 	u.target = pass.target
 	var url upstreamURL
@@ -588,6 +604,9 @@ func (u *upstreamRequest) readHeader() (fail uint, more bool) {
 	}
 	u.last += n
 	u.state().received += int64(n)
+	if u.protocol != nil {
+		return u.protocolHeader()
+	}
 	switch u.parser.parse(u.buf[:u.last]) {
 	case responseMore:
 		if u.last < len(u.buf) {
@@ -612,6 +631,23 @@ func (u *upstreamRequest) readHeader() (fail uint, more bool) {
 		return failInvalidHeader, false
 	}
 	u.state().headerTime = r.Loop().NowMsec() - u.tryTime
+	return 0, false
+}
+
+// protocolHeader is readHeader's part for other protocols than HTTP.
+func (u *upstreamRequest) protocolHeader() (fail uint, more bool) {
+	switch u.protocol.header(u) {
+	case responseMore:
+		if u.last < len(u.buf) {
+			return 0, true
+		}
+		u.r.Log(logging.Error, "upstream sent too big header")
+		return failInvalidHeader, false
+	case responseInvalid:
+		return failInvalidHeader, false
+	}
+	u.state().status = u.status
+	u.state().headerTime = u.r.Loop().NowMsec() - u.tryTime
 	return 0, false
 }
 
