@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"os"
 	"runtime/debug"
+	"strings"
 
 	"perilune/luart"
 )
@@ -21,16 +23,28 @@ Available options are:
   -i        enter interactive mode after executing 'script'
   -v        show version information
   -E        ignore environment variables
+  -I dir    look for Lua modules in 'dir', too
+  -c num    worker_connections of the ngx API (default: 64)
+  --shdict 'name size'      a dictionary ngx.shared.name
+  --ns ip                   a name server, in place of the system's
+  --resolve-ipv6            look up IPv6 addresses of names, too
+  --errlog-level level      of what goes to standard error (default: warn)
+  --main-conf text          directives of the main block
+  --main-include file       a file of them
+  --http-conf text          directives of the http block
+  --http-include file       a file of them
+  --dump-nginx-conf         print the configuration and exit
   --        stop handling options
   -         execute stdin and stop handling options
 `
 
 // luaOptions are the options of the program lua, in the order and with the
-// combinations that it takes.
+// combinations that it takes, and those of OpenResty's resty.
 type luaOptions struct {
-	steps                             []luaStep
-	interactive, version, exec, noEnv bool
-	script                            int // index of the script, len(args) without one
+	steps                                   []luaStep
+	interactive, version, exec, noEnv, dump bool
+	script                                  int // index of the script, len(args) without one
+	api                                     console
 }
 
 // luaStep is something to do before the script: code of -e, or a module of -l.
@@ -39,52 +53,90 @@ type luaStep struct {
 	text   string
 }
 
-// parseLuaOptions reports whether the options are right.
-func parseLuaOptions(args []string) (o luaOptions, ok bool) {
+// errUsage stands for the text that says what options there are.
+var errUsage = errors.New("wrong usage")
+
+// parseLuaOptions reads the options.
+func parseLuaOptions(args []string) (*luaOptions, error) {
+	o := &luaOptions{api: console{connections: "64", errlogLevel: "warn"}}
 	for i := 0; i < len(args); i++ {
 		a := args[i]
 		if len(a) == 0 || a[0] != '-' || a == "-" {
 			o.script = i
-			return o, true
+			return o, o.api.check()
 		}
-		switch a[1] {
-		case 'e', 'l':
-			s := luaStep{module: a[1] == 'l', text: a[2:]}
-			if s.text == "" {
-				if i++; i == len(args) {
-					return o, false
-				}
-				s.text = args[i]
-			}
-			o.exec = o.exec || !s.module
-			o.steps = append(o.steps, s)
-			continue
-		case '-':
+		if a == "--" {
 			o.script = i + 1
-			return o, len(a) == 2
-		case 'i':
-			o.interactive, o.version = true, true
-		case 'v':
-			o.version = true
-		case 'E':
-			o.noEnv = true
-		default:
-			return o, false
+			return o, o.api.check()
 		}
-		if len(a) > 2 {
-			return o, false
+		if o.flag(a) {
+			continue
 		}
+		name, value, given := a[:2], a[2:], len(a) > 2
+		if name == "--" {
+			name, value, given = strings.Cut(a, "=")
+		}
+		set := o.setter(name)
+		if set == nil {
+			return nil, errUsage
+		}
+		if !given {
+			if i++; i == len(args) {
+				return nil, errUsage
+			}
+			value = args[i]
+		}
+		set(value)
 	}
 	o.script = len(args)
-	return o, true
+	return o, o.api.check()
+}
+
+// flag takes an option without a value.
+func (o *luaOptions) flag(a string) bool {
+	switch a {
+	case "-i":
+		o.interactive, o.version = true, true
+	case "-v":
+		o.version = true
+	case "-E":
+		o.noEnv = true
+	case "--resolve-ipv6":
+		o.api.resolveIPv6, o.api.given = true, true
+	case "--dump-nginx-conf":
+		o.dump = true
+	default:
+		return false
+	}
+	return true
+}
+
+// setter is what takes the value of an option, nil if there is no such option.
+func (o *luaOptions) setter(name string) func(value string) {
+	switch name {
+	case "-e":
+		return func(text string) {
+			o.exec = true
+			o.steps = append(o.steps, luaStep{text: text})
+		}
+	case "-l":
+		return func(text string) { o.steps = append(o.steps, luaStep{true, text}) }
+	}
+	return o.api.setter(name)
 }
 
 // runLua is the lua subcommand, the program lua: perilune lua [options] [script [args]].
 func runLua(args []string) int {
-	o, ok := parseLuaOptions(args)
-	if !ok {
+	o, err := parseLuaOptions(args)
+	switch {
+	case err == errUsage:
 		_, _ = io.WriteString(os.Stderr, luaUsage)
 		return 1
+	case err != nil:
+		_, _ = io.WriteString(os.Stderr, "lua: "+err.Error()+"\n")
+		return 1
+	case o.dump:
+		return o.api.dump()
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(scriptGCPercent)
@@ -92,6 +144,22 @@ func runLua(args []string) int {
 	s := luart.NewScript(os.Stderr, !o.noEnv)
 	defer s.Close()
 	s.SetArg(args, o.script)
+	s.ProvideAPI(o.api.open)
+	if o.api.given {
+		s.OpenAPI()
+	}
+	code := o.run(s, args)
+	if o.api.engine != nil {
+		if code == 0 && !s.Finish() {
+			code = 1
+		}
+		o.api.engine.Finish(code == 0)
+	}
+	return code
+}
+
+// run does what the options say, and returns the exit status.
+func (o *luaOptions) run(s *luart.Script, args []string) int {
 	if !s.Init() {
 		return 1
 	}

@@ -62,7 +62,6 @@ func TestLuaCommand(t *testing.T) {
 		{args: []string{"-l", "mod"}, stdin: "print('in')", stdout: "mod\tmod\nin\n"},
 		{args: []string{"-v"}, stdout: "Lua 5.1 (perilune)\n"},
 		{args: []string{"-v", "-e", "print(1)"}, stdout: "Lua 5.1 (perilune)\n1\n"},
-		{args: []string{"-e", "print(ngx)"}, stdout: "nil\n"},
 
 		{args: []string{"s.lua", "fail"}, status: 1, stdout: "s.lua\tfail\tnil\t1\tfail\n",
 			stderr: "lua: s.lua:3: failed\nstack traceback:\n\t[C]: in function 'error'\n\ts.lua:3: in main chunk\n" + main},

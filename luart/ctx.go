@@ -62,6 +62,7 @@ type Ctx struct {
 	life     uint64     // counts the requests that the context was used for
 	raw      bool       // ngx.req.socket(true) has taken the connection
 	programs []*program // that ngx.pipe has started
+	console  bool       // the code is a program's on the command line
 }
 
 // Init ties the context to a request.

@@ -51,6 +51,8 @@ type Config struct {
 	ThreadPools     []ThreadPool
 	WorkerThreadVMs int
 	Net             Net
+	// Console is the machine of a program on the command line, nil for a new one.
+	Console *vm.VM
 	// Directive reports whether [Request.CallDirective] knows a directive.
 	Directive func(name string) bool
 }
@@ -89,21 +91,25 @@ type Runtime struct {
 func New(cfg Config) *Runtime {
 	rt := &Runtime{
 		cfg:         cfg,
-		vm:          vm.New(),
+		vm:          cfg.Console,
 		chunks:      make(map[string]*vm.Function),
 		methods:     make(map[uint32]vm.Value, len(methodNames)),
 		headerNames: make(map[string]vm.Value),
 		dashedNames: make(map[string]string),
 	}
+	if rt.vm == nil {
+		rt.vm = vm.New()
+	}
 	rt.initWorkerLog = contextLogger{cfg.Log, ", context: init_worker_by_lua*"}
 	for id, name := range methodNames {
 		rt.methods[id] = vm.String(name)
 	}
-	rt.vm.HostTrace, rt.vm.HostYields = rt.traceback, true
+	rt.vm.HostTrace, rt.vm.HostYields = rt.traceback, cfg.Console == nil
 	rt.vm.HostWraps = func(t *vm.Thread) bool {
 		c := context(t)
-		return c != nil && c.phase&phasesYieldable != 0
+		return c != nil && c.phase&phasesYieldable != 0 && !c.console
 	}
+	print := rt.vm.Globals().GetStr("print")
 	rt.headersMeta = rt.vm.NewTable(0, 1)
 	rt.headersMeta.SetStr("__index", rt.vm.NewFunction("__index", headersIndex))
 	rt.setPackagePath()
@@ -114,7 +120,11 @@ func New(cfg Config) *Runtime {
 	rt.openCoroutine()
 	rt.openSemaphore()
 	rt.openSockets()
-	rt.guardGlobals()
+	if cfg.Console != nil {
+		rt.openConsole(print)
+	} else {
+		rt.guardGlobals()
+	}
 	rt.vm.SetBudget(budgetUnits, rt.spent)
 	return rt
 }
@@ -122,10 +132,27 @@ func New(cfg Config) *Runtime {
 // VM is the virtual machine, for modules that add to it.
 func (rt *Runtime) VM() *vm.VM { return rt.vm }
 
-// openCoroutine makes the thread of a request a coroutine to its own code.
+// openCoroutine makes the thread of a request a coroutine to its own code. That of
+// a program on the command line is none, as in Lua.
 func (rt *Runtime) openCoroutine() {
 	lib, ok := rt.vm.Globals().GetStr("coroutine").AsTable()
 	if !ok {
+		return
+	}
+	status := lib.GetStr("status")
+	lib.SetStr("status", rt.vm.NewFunction("status", func(t *vm.Thread) int {
+		if c := context(t); c != nil && len(c.threads) > 0 {
+			if co, ok := t.Arg(1).AsThread(); ok {
+				if u := c.find(co); u != nil {
+					t.PushString(u.status())
+					return 1
+				}
+			}
+		}
+		t.Push(t.CallValue(status, 1, t.Arg(1))[0])
+		return 1
+	}))
+	if rt.cfg.Console != nil {
 		return
 	}
 	lib.SetStr("create", rt.vm.NewFunction("create", func(t *vm.Thread) int {
@@ -140,19 +167,6 @@ func (rt *Runtime) openCoroutine() {
 		return 1
 	}))
 	plain := lib.GetStr("running")
-	status := lib.GetStr("status")
-	lib.SetStr("status", rt.vm.NewFunction("status", func(t *vm.Thread) int {
-		if c := context(t); c != nil && len(c.threads) > 0 {
-			if co, ok := t.Arg(1).AsThread(); ok {
-				if u := c.find(co); u != nil {
-					t.PushString(u.status())
-					return 1
-				}
-			}
-		}
-		t.Push(t.CallValue(status, 1, t.Arg(1))[0])
-		return 1
-	}))
 	lib.SetStr("running", rt.vm.NewFunction("running", func(t *vm.Thread) int {
 		if c := context(t); c != nil && c.phase&phasesYieldable != 0 {
 			t.Push(t.Value())

@@ -15,16 +15,22 @@ import (
 
 // Script is the program lua without its options: a VM whose code runs in the main
 // thread, uses the standard streams of the process and has its errors shown as that
-// program shows them. There is no ngx table. Methods that run code return false
-// after an error, which they have shown.
+// program shows them. Methods that run code return false after an error, which they
+// have shown.
 type Script struct {
 	vm     *vm.VM
 	stderr io.Writer
 	prefix string // of messages
 	env    bool
 	stop   atomic.Bool // an interrupt has come
+
+	open func(m *vm.VM) (*Runtime, error) // makes the ngx API
+	rt   *Runtime                         // that it has made
+	ctx  Ctx                              // of the code for the API
+	wake atomic.Pointer[func()]           // ends a wait because of an interrupt
 }
 
+//lint:ignore ST1005 the words are those of the program lua
 var errInterrupted = errors.New("interrupted!")
 
 // interruptUnits is how much work may pass before an interrupt is looked for.
@@ -35,6 +41,8 @@ const interruptUnits = 1 << 14
 func NewScript(stderr io.Writer, env bool) *Script {
 	s := &Script{vm: vm.New(), stderr: stderr, prefix: "lua: ", env: env}
 	ffi.Preload(s.vm)
+	s.ctx.phase, s.ctx.console = PhaseTimer, true
+	s.vm.Main().Data = &s.ctx
 	if !env {
 		if lib, ok := s.vm.Globals().GetStr("package").AsTable(); ok {
 			lib.SetStr("path", vm.String(vm.DefaultPath))
@@ -125,7 +133,7 @@ func (s *Script) call(fn vm.Value, args ...vm.Value) ([]vm.Value, error) {
 	go func() {
 		select {
 		case <-interrupts:
-			s.stop.Store(true)
+			s.interrupt()
 			signal.Stop(interrupts)
 		case <-done:
 		}
@@ -134,7 +142,8 @@ func (s *Script) call(fn vm.Value, args ...vm.Value) ([]vm.Value, error) {
 		signal.Stop(interrupts)
 		close(done)
 	}()
-	return s.vm.Main().Call(fn, args...)
+	results, err := s.vm.Main().Call(fn, args...)
+	return results, s.ended(err)
 }
 
 // report shows an error with its traceback, if there is one. An error value that is

@@ -78,7 +78,7 @@ func appendLevel(buf []byte, in *vm.Info, withLine bool) []byte {
 
 // traceback makes the traceback of an error that reaches the host.
 func (rt *Runtime) traceback(t *vm.Thread) string {
-	if c := context(t); c == nil || c.phase&phasesYieldable == 0 {
+	if c := context(t); c == nil || c.phase&phasesYieldable == 0 || c.console && c.current(t) == &c.entry {
 		return t.Traceback("", 0)
 	} else if u := c.find(t); u != nil && u.parent != nil {
 		if in := t.LevelInfo(0); in != nil && in.What == "C" && in.Name == "error" {

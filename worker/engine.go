@@ -181,11 +181,11 @@ func (e *engine) end() {
 	})
 }
 
-// leave is the last thing that an engine does, after the loop's end.
 // flushSoon writes what the request that the loop is just at leaves in the buffers: its client may have its answer already, and
 // look for its line in the log once that is reopened.
 func (e *engine) flushSoon() { e.loop.Post(e.cycle.Files.Flush) }
 
+// leave is the last thing that an engine does, after the loop's end.
 func (e *engine) leave() { e.cycle.Files.Drain(drainTime) }
 
 func (e *engine) stats() ipc.Stats {

@@ -56,6 +56,14 @@ func (m *VM) readStdin() ([]byte, error) {
 	return f.readAll(nil)
 }
 
+// FlushStdout writes what the standard output of the VM has in its buffer.
+func (m *VM) FlushStdout() error {
+	f := m.io.stdout
+	f.lock()
+	defer f.unlock()
+	return f.flush()
+}
+
 func openIO(m *VM) {
 	m.io.dirty = make(map[weak.Pointer[ioFile]]struct{})
 	meta := m.NewTable(0, 16)

@@ -7,6 +7,8 @@ type libState struct {
 	Block func(f func())
 	// Exit ends the process for os.exit; nil means os.Exit.
 	Exit func(code int)
+	// OnLoad is called with every source before it is compiled.
+	OnLoad func(source []byte)
 	// HostTrace makes the tracebacks of errors that reach the host, in place of
 	// Traceback. With it errors pass out of coroutine.wrap without another
 	// position, and their traceback begins inside of the coroutine.

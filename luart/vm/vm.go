@@ -106,6 +106,9 @@ func (m *VM) SetBudget(every int64, hook func(t *Thread) error) {
 // it is, "@name" is a file, everything else is source text. A first line that
 // starts with # is skipped. The error is a *SyntaxError.
 func (m *VM) Load(source []byte, chunkname string) (*Function, error) {
+	if m.OnLoad != nil {
+		m.OnLoad(source)
+	}
 	p, err := m.compile(skipHeader(source), chunkname)
 	if err != nil {
 		return nil, err

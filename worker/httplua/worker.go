@@ -39,8 +39,23 @@ func Init(srv *http.Server, info luart.Worker, configure string) error {
 	if m.used == 0 && m.init == nil && m.initWorker == nil && m.exitWorker == nil {
 		return nil
 	}
+	return start(srv, info, configure, nil)
+}
+
+// InitConsole is Init for a program on the command line, whose machine is given. It
+// returns the runtime.
+func InitConsole(srv *http.Server, info luart.Worker, configure string, m *vm.VM) (*luart.Runtime, error) {
+	if err := start(srv, info, configure, m); err != nil {
+		return nil, err
+	}
+	return mainConfOf(srv).worker.rt, nil
+}
+
+func start(srv *http.Server, info luart.Worker, configure string, console *vm.VM) error {
+	cycle, m := srv.Cycle(), mainConfOf(srv)
 	w := &Worker{main: m}
 	w.cfg = luart.Config{
+		Console: console,
 		Directive: func(name string) bool {
 			_, found := http.SetFunction(name)
 			return found
