@@ -12,13 +12,15 @@ type fakeLoop struct {
 	slept []time.Duration
 }
 
-func (l *fakeLoop) Now() time.Time    { return l.now }
-func (l *fakeLoop) UpdateTime()       { l.now = l.now.Add(time.Millisecond) }
-func (l *fakeLoop) Go(f func())       { f() }
-func (l *fakeLoop) Next(f func())     { f() }
-func (l *fakeLoop) Post(f func())     { f() }
-func (l *fakeLoop) Outside(int)       {}
-func (l *fakeLoop) NewWaiter() Waiter { return fakeWaiter{l} }
+func (l *fakeLoop) Now() time.Time     { return l.now }
+func (l *fakeLoop) UpdateTime()        { l.now = l.now.Add(time.Millisecond) }
+func (l *fakeLoop) Go(f func())        { f() }
+func (l *fakeLoop) Next(f func())      { f() }
+func (l *fakeLoop) Post(f func())      { f() }
+func (l *fakeLoop) Block(f func())     { f() }
+func (l *fakeLoop) Lend(f func()) bool { f(); return false }
+func (l *fakeLoop) Outside(int)        {}
+func (l *fakeLoop) NewWaiter() Waiter  { return fakeWaiter{l} }
 func (l *fakeLoop) NewTimer(f func()) Timer {
 	return fakeTimer{}
 }

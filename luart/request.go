@@ -63,6 +63,10 @@ type Loop interface {
 	Next(f func())
 	// Post runs f with the baton, from any goroutine.
 	Post(f func())
+	// Block gives the baton away while f runs; Lend does if f takes long, and reports
+	// whether it has.
+	Block(f func())
+	Lend(f func()) bool
 	// Outside adds n to the number of goroutines that work without the baton.
 	Outside(n int)
 	NewWaiter() Waiter

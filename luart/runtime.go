@@ -109,6 +109,7 @@ func New(cfg Config) *Runtime {
 		c := context(t)
 		return c != nil && c.phase&phasesYieldable != 0 && !c.console
 	}
+	rt.vm.Block = rt.block
 	print := rt.vm.Globals().GetStr("print")
 	rt.headersMeta = rt.vm.NewTable(0, 1)
 	rt.headersMeta.SetStr("__index", rt.vm.NewFunction("__index", headersIndex))

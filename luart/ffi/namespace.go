@@ -113,12 +113,13 @@ func letterOf(ct *ctype) byte {
 }
 
 // call is a call of a function of ffi.C. There is one per library: a function that
-// gives the baton away takes out of it what it needs before.
+// gives the baton away saves it.
 type call struct {
 	l      *library
 	t      *vm.Thread
 	args   [maxParams]argument
 	n      int
+	stop   error   // the thread was ended during the call
 	number int64   // the result
 	ptr    pointer // if it is a pointer
 }
@@ -151,7 +152,7 @@ func (l *library) call(t *vm.Thread, o *object) int {
 		t.Errorf("wrong number of arguments for function call")
 	}
 	fn := (*symbolObject)(unsafe.Pointer(o)).fn
-	c.number, c.ptr = 0, pointer{}
+	c.number, c.ptr, c.stop = 0, pointer{}, nil
 	fn.run(c)
 	// What the arguments kept alive may go.
 	for i := range c.args[:n] {
@@ -159,6 +160,9 @@ func (l *library) call(t *vm.Thread, o *object) int {
 	}
 	number, p := c.number, c.ptr
 	c.ptr, c.t = pointer{}, nil
+	if c.stop != nil {
+		return t.Abort(c.stop)
+	}
 	switch res := ct.elem; res.kind {
 	case kVoid:
 		return 0

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"perilune/logging"
+	"perilune/luart/vm"
 )
 
 // functions are those of ffi.C by name.
@@ -92,15 +93,18 @@ func (c *call) result(n int, err error) {
 	c.fail(int(errno))
 }
 
-// wait does what may take long, and lets others run meanwhile. f must not use c.
+// wait does what takes long, and lets others run meanwhile, who may make calls as
+// well. f must not use c.
+//
+// Other calls are made as LuaJIT makes them, with the worker at a standstill: a
+// logger that writes its table of lines and empties it then relies on nobody
+// coming between.
 func (c *call) wait(f func() error) {
 	var err error
-	run := func() { err = f() }
-	if block := c.l.vm.Block; block != nil {
-		block(run)
-	} else {
-		run()
-	}
+	saved := *c
+	stop := c.t.WaitFor(vm.Blocks, func() { err = f() })
+	*c = saved
+	c.stop = stop
 	c.done(err)
 }
 
@@ -192,7 +196,12 @@ func sysFcntl(c *call) {
 			Start: int64(binary.LittleEndian.Uint64(b[8:])), Len: int64(binary.LittleEndian.Uint64(b[16:])),
 			Pid: int32(binary.LittleEndian.Uint32(b[24:])),
 		}
-		c.wait(func() error { return unix.FcntlFlock(uintptr(fd), cmd, &lock) })
+		set := func() error { return unix.FcntlFlock(uintptr(fd), cmd, &lock) }
+		if cmd == unix.F_SETLKW {
+			c.wait(set)
+		} else {
+			c.done(set())
+		}
 		if cmd == unix.F_GETLK && c.number == 0 {
 			putInt(b[:2], uint64(lock.Type))
 			putInt(b[2:4], uint64(lock.Whence))

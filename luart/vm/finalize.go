@@ -71,7 +71,9 @@ func (t *Thread) runFinalizers() {
 	f.pending.Store(false)
 	f.mu.Unlock()
 	t.cycleEnded()
-	for i := len(queue) - 1; i >= 0; i-- {
-		queue[i](t)
-	}
+	t.m.alone(func() {
+		for i := len(queue) - 1; i >= 0; i-- {
+			queue[i](t)
+		}
+	})
 }

@@ -320,7 +320,9 @@ func debugDebug(t *Thread) int {
 		// told if that fails.
 		_, _ = os.Stderr.WriteString("lua_debug> ")
 		ok := false
-		t.m.block(func() { ok = in.Scan() })
+		if err := t.WaitFor(Blocks, func() { ok = in.Scan() }); err != nil {
+			return t.Abort(err)
+		}
 		if !ok || in.Text() == "cont" {
 			return 0
 		}

@@ -21,11 +21,11 @@ type ioState struct {
 func (m *VM) FlushFiles() {
 	for p := range m.io.dirty {
 		delete(m.io.dirty, p)
-		if f := p.Value(); f != nil && f.f != nil {
-			f.lock()
+		// One that is in use is being written, or will be by its user.
+		if f := p.Value(); f != nil && f.f != nil && f.mu.TryLock() {
 			// Nobody is left to be told of a full disk.
 			_ = f.flush()
-			f.unlock()
+			_ = f.unlock()
 		}
 	}
 }
@@ -33,8 +33,8 @@ func (m *VM) FlushFiles() {
 // WriteStdout writes to the standard output of the VM, in order with io.write.
 func (m *VM) WriteStdout(s string) error {
 	f := m.io.stdout
-	f.lock()
-	defer f.unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return f.write(s)
 }
 
@@ -42,8 +42,8 @@ func (m *VM) WriteStdout(s string) error {
 // the end of the file and after an error.
 func (m *VM) ReadStdinLine() (line string, ok bool) {
 	f := m.io.stdin
-	f.lock()
-	defer f.unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	b, ok, err := f.readLine(nil, false)
 	return string(b), ok && err == nil
 }
@@ -51,16 +51,16 @@ func (m *VM) ReadStdinLine() (line string, ok bool) {
 // readStdin reads what is left of the standard input.
 func (m *VM) readStdin() ([]byte, error) {
 	f := m.io.stdin
-	f.lock()
-	defer f.unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return f.readAll(nil)
 }
 
 // FlushStdout writes what the standard output of the VM has in its buffer.
 func (m *VM) FlushStdout() error {
 	f := m.io.stdout
-	f.lock()
-	defer f.unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return f.flush()
 }
 
@@ -173,8 +173,7 @@ func fileTostring(t *Thread) int {
 
 func fileGC(t *Thread) int {
 	if f := t.anyFile(); f.f != nil && !f.std {
-		// Errors have nowhere to go.
-		_ = f.close()
+		f.abandon()
 	}
 	return 0
 }
@@ -194,20 +193,14 @@ func (t *Thread) closeFile(f *ioFile) int {
 		t.PushString("cannot close standard file")
 		return 2
 	}
-	f.lock()
-	err := f.close()
-	f.unlock()
-	return t.pushResult(err, "")
+	return t.pushResult(f.with(t, f.close), "")
 }
 
 func fileFlush(t *Thread) int { return t.flushFile(t.openedFile()) }
 func ioFlush(t *Thread) int   { return t.flushFile(t.standard(t.m.io.output)) }
 
 func (t *Thread) flushFile(f *ioFile) int {
-	f.lock()
-	err := f.flush()
-	f.unlock()
-	return t.pushResult(err, "")
+	return t.pushResult(f.with(t, f.flush), "")
 }
 
 func fileWrite(t *Thread) int { return t.writeFile(t.openedFile(), 2) }
@@ -216,10 +209,7 @@ func ioWrite(t *Thread) int   { return t.writeFile(t.standard(t.m.io.output), 1)
 func (t *Thread) writeFile(f *ioFile, first int) int {
 	for i := first; i <= t.NArgs(); i++ {
 		s := t.CheckString(i)
-		f.lock()
-		err := f.write(s)
-		f.unlock()
-		if err != nil {
+		if err := f.with(t, func() error { return f.write(s) }); err != nil {
 			return t.pushResult(err, "")
 		}
 	}
@@ -231,9 +221,11 @@ func fileSeek(t *Thread) int {
 	f := t.openedFile()
 	whence := []int{0, 1, 2}[t.CheckOption(2, "cur", "set", "cur", "end")]
 	off := t.OptNumber(3, 0)
-	f.lock()
-	pos, err := f.seek(int64(floatToInt(off)), whence)
-	f.unlock()
+	var pos int64
+	err := f.with(t, func() (err error) {
+		pos, err = f.seek(int64(floatToInt(off)), whence)
+		return err
+	})
 	if err != nil {
 		return t.pushResult(err, "")
 	}
@@ -305,8 +297,15 @@ func (t *Thread) readOne(f *ioFile, format Value, arg int) (v Value, err error) 
 	} else {
 		t.ArgError(arg, "invalid option")
 	}
-	f.lock()
-	defer f.unlock()
+	err = f.with(t, func() (err error) {
+		v, err = f.readItem(kind, n)
+		return err
+	})
+	return v, err
+}
+
+// readItem reads a number, all, n bytes, or a line.
+func (f *ioFile) readItem(kind byte, n int) (v Value, err error) {
 	if kind == 'n' {
 		x, ok, err := f.readNumber()
 		if ok {
@@ -354,16 +353,19 @@ func linesNext(t *Thread) int {
 	}
 	top := t.top
 	n := t.readFile(f, append([]Value(nil), up[2:]...), 2)
+	if n == abortResult {
+		return n
+	}
 	if first := t.stack[top]; first.IsNil() {
 		if n > 1 {
 			msg, _ := t.stack[top+1].AsString()
 			t.Errorf("%s", msg)
 		}
 		if up[1] == True {
-			f.lock()
 			// It was only read: closing has nothing to report.
-			_ = f.close()
-			f.unlock()
+			if stop, ok := f.with(t, f.close).(*threadStop); ok {
+				return t.Abort(stop.err)
+			}
 		}
 	}
 	return n
@@ -375,6 +377,9 @@ func ioLines(t *Thread) int {
 	}
 	name := t.CheckString(1)
 	u, err := t.openFile(name, "r")
+	if stop, ok := err.(*threadStop); ok {
+		return t.Abort(stop.err)
+	}
 	if err != nil {
 		msg, _ := errnoOf(err)
 		t.ArgError(1, name+": "+msg)
@@ -406,9 +411,13 @@ func (t *Thread) openFile(name, mode string) (*Userdata, error) {
 	}
 	var f *os.File
 	var err error
-	t.m.block(func() { f, err = os.OpenFile(name, flags, 0o666) })
+	stop := t.m.block(t, MayBlock, func() { f, err = os.OpenFile(name, flags, 0o666) })
 	if err != nil {
 		return nil, err
+	}
+	if stop != nil {
+		_ = f.Close()
+		return nil, stop
 	}
 	return t.m.newFile(&ioFile{f: f, readOnly: mode[0] == 'r' && !plus}), nil
 }
@@ -430,6 +439,9 @@ func (t *Thread) defaultFile(p **Userdata, mode string) int {
 	if t.NArgs() > 0 && !t.Arg(1).IsNil() {
 		if name, ok := t.Arg(1).ToStringCoerced(); ok {
 			u, err := t.openFile(name, mode)
+			if stop, ok := err.(*threadStop); ok {
+				return t.Abort(stop.err)
+			}
 			if err != nil {
 				msg, _ := errnoOf(err)
 				t.ArgError(1, name+": "+msg)
@@ -447,11 +459,15 @@ func (t *Thread) defaultFile(p **Userdata, mode string) int {
 func ioTmpfile(t *Thread) int {
 	var f *os.File
 	var err error
-	t.m.block(func() {
+	stop := t.m.block(t, MayBlock, func() {
 		if f, err = os.CreateTemp("", "lua_"); err == nil {
 			err = os.Remove(f.Name())
 		}
 	})
+	if stop != nil && err == nil {
+		_ = f.Close()
+		err = stop
+	}
 	if err != nil {
 		return t.pushResult(err, "")
 	}
@@ -478,13 +494,19 @@ func ioPopen(t *Thread) int {
 		ours, theirs = theirs, ours
 		cmd.Stdin = theirs
 	}
-	t.m.block(func() { err = cmd.Start() })
+	stop := t.m.block(t, Blocks, func() { err = cmd.Start() })
 	// The child has its copy, or there is no child.
 	_ = theirs.Close()
 	if err != nil {
 		_ = ours.Close()
 		return t.pushResult(err, command)
 	}
-	t.Push(t.m.newFile(&ioFile{f: ours, cmd: cmd, readOnly: mode == "r"}).Value())
+	f := &ioFile{f: ours, cmd: cmd, readOnly: mode == "r"}
+	if stop != nil {
+		f.m = t.m
+		f.abandon()
+		return t.pushResult(stop, command)
+	}
+	t.Push(t.m.newFile(f).Value())
 	return 1
 }

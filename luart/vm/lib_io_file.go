@@ -17,6 +17,8 @@ import (
 // use the file while this one blocks in a system call.
 type ioFile struct {
 	mu   sync.Mutex
+	user *Thread // of the operation that runs, nil if the host does
+	stop error   // the user has been ended meanwhile
 	m    *VM
 	f    *os.File // nil when closed
 	r    *bufio.Reader
@@ -43,23 +45,68 @@ const ioBuffer = 4096
 type rawFile struct{ *ioFile }
 
 func (f rawFile) Read(b []byte) (n int, err error) {
-	f.m.block(func() { n, err = f.f.Read(b) })
+	if f.stop != nil {
+		return 0, f.stop
+	}
+	f.block(func() { n, err = f.f.Read(b) })
 	return n, err
 }
 
 func (f rawFile) Write(b []byte) (n int, err error) {
-	f.m.block(func() { n, err = f.f.Write(b) })
+	if f.stop != nil {
+		return 0, f.stop
+	}
+	f.block(func() { n, err = f.f.Write(b) })
 	return n, err
 }
 
-// lock waits for the file in a way that lets its user go on.
-func (f *ioFile) lock() {
-	if !f.mu.TryLock() {
-		f.m.block(f.mu.Lock)
+// block makes a system call of the operation that runs: a program's pipe is
+// waited for as a rule, a file is not. The standard files are the host's as well,
+// who cannot wait for a thread.
+func (f *ioFile) block(call func()) {
+	if f.std {
+		call()
+		return
+	}
+	how := MayBlock
+	if f.cmd != nil {
+		how = Blocks
+	}
+	if err := f.m.block(f.user, how, call); err != nil {
+		f.stop = err
 	}
 }
 
-func (f *ioFile) unlock() { f.mu.Unlock() }
+// with runs an operation of a thread, once the file is free. The error is a
+// *threadStop if the thread has been ended meanwhile.
+func (f *ioFile) with(t *Thread, operation func() error) error {
+	if !f.mu.TryLock() {
+		if err := f.m.block(t, WaitsForThread, f.mu.Lock); err != nil {
+			f.mu.Unlock()
+			return err
+		}
+	}
+	f.user = t
+	err := f.use(operation)
+	if stop := f.unlock(); stop != nil {
+		return stop
+	}
+	return err
+}
+
+func (f *ioFile) use(operation func() error) error {
+	if f.f == nil {
+		return os.ErrClosed // while it was waited for
+	}
+	return operation()
+}
+
+func (f *ioFile) unlock() (stop error) {
+	stop = f.stop
+	f.user, f.stop = nil, nil
+	f.mu.Unlock()
+	return stop
+}
 
 // reader prepares for reading.
 func (f *ioFile) reader() (*bufio.Reader, error) {
@@ -139,7 +186,7 @@ func (f *ioFile) flush() error {
 // close closes the file; for a process it waits for its end.
 func (f *ioFile) close() error {
 	err := f.flush()
-	f.m.block(func() {
+	f.block(func() {
 		if cerr := f.f.Close(); err == nil {
 			err = cerr
 		}
@@ -154,6 +201,22 @@ func (f *ioFile) close() error {
 	return err
 }
 
+// abandon closes a file that nobody uses. Errors have nowhere to go, and a program
+// is not waited for here.
+func (f *ioFile) abandon() {
+	if f.cmd == nil {
+		_ = f.close()
+		return
+	}
+	_ = f.flush()
+	file, cmd := f.f, f.cmd
+	f.f, f.r, f.w = nil, nil, nil
+	go func() {
+		_ = file.Close()
+		_ = cmd.Wait()
+	}()
+}
+
 func (f *ioFile) seek(off int64, whence int) (pos int64, err error) {
 	if err := f.flush(); err != nil {
 		return 0, err
@@ -164,8 +227,7 @@ func (f *ioFile) seek(off int64, whence int) (pos int64, err error) {
 		}
 		f.r.Reset(rawFile{f})
 	}
-	f.m.block(func() { pos, err = f.f.Seek(off, whence) })
-	return pos, err
+	return f.f.Seek(off, whence)
 }
 
 // readLine appends a line; ok is false at the end of the file.
@@ -174,7 +236,7 @@ func (f *ioFile) readLine(dst []byte, keep bool) (line []byte, ok bool, err erro
 	if err != nil {
 		return dst, false, err
 	}
-	for {
+	for f.stop == nil {
 		b, err := r.ReadSlice('\n')
 		dst = append(dst, b...)
 		switch {
@@ -193,6 +255,7 @@ func (f *ioFile) readLine(dst []byte, keep bool) (line []byte, ok bool, err erro
 			return dst, false, err
 		}
 	}
+	return dst, false, f.stop
 }
 
 // readAll appends what is left.
@@ -201,7 +264,7 @@ func (f *ioFile) readAll(dst []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	for {
+	for f.stop == nil {
 		if cap(dst)-len(dst) < 512 {
 			dst = append(dst, make([]byte, max(512, len(dst)))...)[:len(dst)]
 		}
@@ -216,6 +279,7 @@ func (f *ioFile) readAll(dst []byte) ([]byte, error) {
 			return dst, syscall.ENOMEM
 		}
 	}
+	return dst, f.stop
 }
 
 // readBytes appends up to n bytes; ok is false at the end of the file.
@@ -232,7 +296,7 @@ func (f *ioFile) readBytes(dst []byte, n int) (b []byte, ok bool, err error) {
 		}
 		return dst, err == nil, err
 	}
-	for n > 0 {
+	for n > 0 && f.stop == nil {
 		part := min(n, 1<<16)
 		from := len(dst)
 		dst = append(dst, make([]byte, part)...)

@@ -17,7 +17,7 @@ func TestFileSharedWhileBlocked(t *testing.T) {
 	baton := make(chan struct{}, 1)
 	entered := make(chan struct{}, 1)
 	done := make(chan error)
-	m.Block = func(f func()) {
+	m.Block = func(_ *Thread, _ Blocking, f func()) error {
 		select {
 		case entered <- struct{}{}:
 		default:
@@ -25,6 +25,7 @@ func TestFileSharedWhileBlocked(t *testing.T) {
 		baton <- struct{}{}
 		f()
 		<-baton
+		return nil
 	}
 	start := func(s string) {
 		th := m.NewThread()
@@ -77,13 +78,14 @@ func TestAppendWholeStrings(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	runLua(t, m, "t", `f = io.open("`+path+`", "a")`)
 	var sizes []int64
-	m.Block = func(f func()) {
+	m.Block = func(_ *Thread, _ Blocking, f func()) error {
 		f()
 		if st, err := os.Stat(path); err != nil {
 			t.Error(err)
 		} else {
 			sizes = append(sizes, st.Size())
 		}
+		return nil
 	}
 	runLua(t, m, "t", `
 		f:write("one\n") f:flush()

@@ -2,9 +2,10 @@ package vm
 
 // libState is what the standard library keeps in a VM.
 type libState struct {
-	// Block runs a function that may block the goroutine, so that the host
-	// can let other threads run meanwhile; nil means to just call it.
-	Block func(f func())
+	// Block runs a function that may block the goroutine, so that the host can
+	// let other threads run meanwhile; nil means to just call it. An error says
+	// that t has been ended meanwhile.
+	Block func(t *Thread, how Blocking, f func()) error
 	// Exit ends the process for os.exit; nil means os.Exit.
 	Exit func(code int)
 	// OnLoad is called with every source before it is compiled.
@@ -20,6 +21,7 @@ type libState struct {
 	// of ngx_lua are: coroutine.yield in one returns at once.
 	HostYields bool
 
+	atomic   int // see alone
 	patterns patternCache
 	io       ioState
 }

@@ -29,16 +29,6 @@ func openOS(m *VM) {
 	m.openLib("os", lib)
 }
 
-// block runs f, which may block, in a way that lets the host run other threads
-// meanwhile.
-func (m *VM) block(f func()) {
-	if m.Block != nil {
-		m.Block(f)
-		return
-	}
-	f()
-}
-
 // errnoOf returns the text and number of a failed system call as C has them.
 func errnoOf(err error) (string, int) {
 	var no syscall.Errno
@@ -54,6 +44,9 @@ func (t *Thread) pushResult(err error, name string) int {
 	if err == nil {
 		t.PushBool(true)
 		return 1
+	}
+	if stop, ok := err.(*threadStop); ok {
+		return t.Abort(stop.err)
 	}
 	msg, no := errnoOf(err)
 	if name != "" {
@@ -91,31 +84,41 @@ func osGetenv(t *Thread) int {
 
 func osRemove(t *Thread) int {
 	name := t.CheckString(1)
-	var err error
-	t.m.block(func() {
+	return t.pushCall(name, func() error {
 		// As C's remove: what is no file must be a directory.
-		if err = syscall.Unlink(name); errors.Is(err, syscall.EISDIR) || errors.Is(err, syscall.EPERM) {
+		err := syscall.Unlink(name)
+		if errors.Is(err, syscall.EISDIR) || errors.Is(err, syscall.EPERM) {
 			err = syscall.Rmdir(name)
 		}
+		return err
 	})
-	return t.pushResult(err, name)
 }
 
 func osRename(t *Thread) int {
 	from, to := t.CheckString(1), t.CheckString(2)
+	return t.pushCall(from, func() error { return syscall.Rename(from, to) })
+}
+
+// pushCall makes a call that may block, and pushes how it ended.
+func (t *Thread) pushCall(name string, call func() error) int {
 	var err error
-	t.m.block(func() { err = syscall.Rename(from, to) })
-	return t.pushResult(err, from)
+	if stop := t.m.block(t, MayBlock, func() { err = call() }); stop != nil {
+		err = stop
+	}
+	return t.pushResult(err, name)
 }
 
 func osTmpname(t *Thread) int {
 	var f *os.File
 	var err error
-	t.m.block(func() {
+	stop := t.m.block(t, MayBlock, func() {
 		if f, err = os.CreateTemp("/tmp", "lua_"); err == nil {
 			err = f.Close()
 		}
 	})
+	if stop != nil {
+		return t.pushResult(stop, "")
+	}
 	if err != nil {
 		t.Errorf("unable to generate a unique filename")
 	}
@@ -137,10 +140,13 @@ func osExecute(t *Thread) int {
 	cmd := osexec.Command("/bin/sh", "-c", t.CheckString(1))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	t.m.FlushFiles()
-	t.m.block(func() {
+	stop := t.m.block(t, Blocks, func() {
 		// The status below tells how it ended.
 		_ = cmd.Run()
 	})
+	if stop != nil {
+		return t.pushResult(stop, "")
+	}
 	t.PushInt(waitStatus(cmd))
 	return 1
 }

@@ -131,7 +131,9 @@ func require(t *Thread) int {
 	}
 	loader := t.findLoader(name, key)
 	loaded.setStr(key.str(), loading)
-	res := t.CallValue(loader, 1, key)[0]
+	var res Value
+	// Another thread that wants the module meanwhile would fail.
+	t.m.alone(func() { res = t.CallValue(loader, 1, key)[0] })
 	if res.p != nil {
 		loaded.Set(key, res)
 	} else if loaded.Get(key) == loading {

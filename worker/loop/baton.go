@@ -112,13 +112,18 @@ func (l *Loop) Block(f func()) {
 		return
 	}
 	w := l.waiter()
+	l.stats.Blocked++
+	l.pass()
+	f()
+	l.comeBack(w)
+}
+
+// comeBack waits for the baton, which was given away when Blocked was counted.
+func (l *Loop) comeBack(w *Waiter) {
 	if w.sig == nil {
 		w.sig = make(chan struct{}, 1)
 		w.timer.w = w
 	}
-	l.stats.Blocked++
-	l.pass()
-	f()
 	l.Post(func() {
 		l.stats.Blocked--
 		w.state = waitReady

@@ -58,7 +58,7 @@ type Stats struct {
 	Turns     uint64 // epoll_wait calls that were followed by work or by sleep
 	Handovers uint64 // times the baton went to another goroutine
 	Parked    int    // goroutines that wait in Park now
-	Blocked   int    // goroutines in Block now
+	Blocked   int    // goroutines in Block now, or in Lend without the baton
 	Idle      int    // goroutines that rest in the pool now
 }
 
@@ -90,6 +90,7 @@ type Loop struct {
 
 	clock clock
 
+	lender  lender
 	poller  pollWaiter
 	outside int // see Outside
 	stopped bool
