@@ -18,23 +18,30 @@ const EnvWorker = "PERILUNE_WORKER"
 
 // Manifest is all that a worker is told at its start. Descriptors are numbers in the worker.
 type Manifest struct {
-	Generation int
-	Slot       int    // the worker's number in its generation, from 0
-	Workers    int    // how many workers the generation has
-	MasterPID  int    // to tell an orphan from a child
-	IPC        int    // descriptor of the worker's end of the socket
-	Prefix     string // options the configuration is parsed with, as the master parsed it
-	ConfFile   string
-	Globals    string
-	ErrorLog   string
-	Snapshot   *conf.Snapshot // every file of the configuration
-	Sockets    []SocketFDs    // listen sockets
-	Files      map[string]int // log files: path to descriptor
-	Zones      map[string]int // shared-memory zones: name to descriptor
-	User       *User          // whom to become once the configuration is there; nil to stay
-	Daemonized bool           // SIGWINCH means something only then
-	Console    bool           // what is logged until the start is done goes to standard error, too
+	Generation  int
+	Slot        int    // the worker's number in its generation, from 0; AgentSlot is the privileged agent
+	Workers     int    // how many workers the generation has
+	Connections int    // worker_connections of the privileged agent
+	MasterPID   int    // to tell an orphan from a child
+	IPC         int    // descriptor of the worker's end of the socket
+	Prefix      string // options the configuration is parsed with, as the master parsed it
+	ConfFile    string
+	Globals     string
+	ErrorLog    string
+	Snapshot    *conf.Snapshot // every file of the configuration
+	Sockets     []SocketFDs    // listen sockets
+	Files       map[string]int // log files: path to descriptor
+	Zones       map[string]int // shared-memory zones: name to descriptor
+	User        *User          // whom to become once the configuration is there; nil to stay
+	Daemonized  bool           // SIGWINCH means something only then
+	Console     bool           // what is logged until the start is done goes to standard error, too
 }
+
+// AgentSlot is the number of the privileged agent, which serves nobody.
+const AgentSlot = -1
+
+// Agent says whether the process is the privileged agent.
+func (m *Manifest) Agent() bool { return m.Slot == AgentSlot }
 
 // User is whom a worker runs as.
 type User struct {

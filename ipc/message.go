@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // Type says what a message means.
@@ -36,6 +37,9 @@ const (
 	Release
 	// Dump: log what all goroutines do.
 	Dump
+
+	// Agent: Lua's init code asks for a privileged agent with so many Connections. It comes from a worker, before Init.
+	Agent
 )
 
 // The messages between a master and the next one in an upgrade. These may be programs of different versions: numbers stay.
@@ -50,7 +54,7 @@ const (
 
 var typeNames = [...]string{
 	Init: "init", Ready: "ready", Failed: "failed", Beat: "beat", Draining: "draining", Dumped: "dumped",
-	Quit: "quit", Stop: "stop", Reopen: "reopen", Adopt: "adopt", Release: "release", Dump: "dump",
+	Agent: "agent", Quit: "quit", Stop: "stop", Reopen: "reopen", Adopt: "adopt", Release: "release", Dump: "dump",
 	Offer: "offer", Offered: "offered", Answer: "answer",
 }
 
@@ -88,6 +92,8 @@ type Message struct {
 	Stats Stats    // Beat
 	Paths []string // Reopen, Offer
 	Slot  int      // Adopt, Release
+
+	Connections int // Agent
 }
 
 // leastStats is how many figures every version's heartbeat has.
@@ -118,6 +124,8 @@ func (m *Message) Append(b []byte) []byte {
 		}
 	case Adopt, Release:
 		b = binary.AppendUvarint(b, uint64(m.Slot))
+	case Agent:
+		b = binary.AppendUvarint(b, uint64(m.Connections))
 	}
 	return b
 }
@@ -165,6 +173,12 @@ func Decode(b []byte) (Message, error) {
 			return m, fmt.Errorf("slot %d is out of range", n)
 		}
 		m.Slot = int(n)
+	case Agent:
+		n := d.uvarint()
+		if n > math.MaxInt32 {
+			return m, fmt.Errorf("%d connections are out of range", n)
+		}
+		m.Connections = int(n)
 	default:
 		return m, fmt.Errorf("unknown message %s", m.Type)
 	}

@@ -24,6 +24,8 @@ var samples = []Message{
 	{Type: Reopen, Paths: []string{"/var/log/error.log", ""}},
 	{Type: Adopt, Slot: 3},
 	{Type: Release, Slot: 65536},
+	{Type: Agent},
+	{Type: Agent, Connections: 1 << 20},
 }
 
 func TestMessageRoundTrip(t *testing.T) {
@@ -50,6 +52,7 @@ func TestDecodeErrors(t *testing.T) {
 		"short stats":    {"\x04\x01\x02", "beat: message is cut short"},
 		"long varint":    {"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "cut short"},
 		"too many files": {"\x09\x41", "at most 64"},
+		"connections":    {"\x0d\xff\xff\xff\xff\x7f", "out of range"},
 		"slot":           {"\x0a\xff\xff\x7f", "out of range"},
 	} {
 		_, err := Decode([]byte(c.in))

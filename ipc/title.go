@@ -69,3 +69,6 @@ func SetTitle(text string) {
 
 // WorkerTitle is the command line of a worker that serves.
 const WorkerTitle = "perilune: worker process"
+
+// AgentTitle is the command line of the privileged agent.
+const AgentTitle = "perilune: privileged agent process"

@@ -49,6 +49,7 @@ func (fakeWorker) Count() int          { return 4 }
 func (fakeWorker) Exiting() bool       { return false }
 func (fakeWorker) PIDs() []int         { return []int{4711, 4712} }
 func (fakeWorker) MasterPID() int      { return 1 }
+func (fakeWorker) EnableAgent(int)     {}
 func (fakeWorker) ProcessType() string { return "worker" }
 func (fakeWorker) Quit()               {}
 

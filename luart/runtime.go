@@ -18,10 +18,11 @@ type Worker interface {
 	ID() int // -1 where there are no numbers
 	Count() int
 	Exiting() bool
-	PIDs() []int         // of all workers
-	MasterPID() int      // its own where there is no master
-	ProcessType() string // "worker" or "single"
-	Quit()               // ends the worker as the signal QUIT does
+	PIDs() []int                 // of all workers
+	MasterPID() int              // its own where there is no master
+	ProcessType() string         // "worker", "privileged agent" or "single"
+	EnableAgent(connections int) // asks for a privileged agent
+	Quit()                       // ends the worker as the signal QUIT does
 }
 
 // Config is what a runtime is made of.

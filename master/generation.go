@@ -18,8 +18,9 @@ type generation struct {
 	sockets *socketSet
 	zones   *zoneSet
 	slots   []*slot
-	foreign bool // of a master before this one: only its workers are left
-	started bool // all workers have been started, not only the first
+	agent   *slot // of the privileged agent; nil without one
+	foreign bool  // of a master before this one: only its workers are left
+	started bool  // all workers have been started, not only the first
 }
 
 // slot is the place of one worker in its generation.
@@ -30,6 +31,19 @@ type slot struct {
 	served   bool    // a worker of this slot has been ready
 	given    bool    // the worker died in a way that makes another try useless
 	adopter  *worker // accepts from this slot's reuseport sockets
+
+	connections int // of the privileged agent
+}
+
+// isAgent says whether the slot is that of the privileged agent, which serves nobody.
+func (s *slot) isAgent() bool { return s.n == ipc.AgentSlot }
+
+// process is what nginx calls the process of a slot.
+func (s *slot) process() string {
+	if s.isAgent() {
+		return "privileged agent process"
+	}
+	return "worker process"
 }
 
 // state is how far a worker is.
@@ -62,6 +76,9 @@ type worker struct {
 	reason   string    // what it said about its failure to start
 }
 
+// String is the worker's name in the log.
+func (w *worker) String() string { return w.slot.process() + " " + itoa(w.pid) }
+
 // leaving says that the worker is meant to exit.
 func (w *worker) leaving() bool { return w.state >= quitting }
 
@@ -77,9 +94,17 @@ func (g *generation) makeSlots(n int) {
 	}
 }
 
+// processes are the slots of the workers and of the privileged agent.
+func (g *generation) processes() []*slot {
+	if g.agent == nil {
+		return g.slots
+	}
+	return append(g.slots[:len(g.slots):len(g.slots)], g.agent)
+}
+
 // allReady says whether every slot has a worker that is ready.
 func (g *generation) allReady() bool {
-	for _, s := range g.slots {
+	for _, s := range g.processes() {
 		if s.w == nil || s.w.state != ready {
 			return false
 		}

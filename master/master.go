@@ -257,7 +257,7 @@ func (m *master) giveUpNext() {
 		m.stopReady()
 		m.stopReady = nil
 	}
-	for _, s := range g.slots {
+	for _, s := range g.processes() {
 		m.cancelRespawn(s)
 		if s.w != nil {
 			m.stop(s.w)

@@ -456,3 +456,72 @@ func TestNoWorkers(t *testing.T) {
 	h.last().ready()
 	h.wantCalls("begun 1", "changed 2", "release 1")
 }
+
+// agent starts a master of two workers whose Lua code wants a privileged agent.
+func (h *harness) agent() *fakeWorker {
+	g := h.generation(h.m.log)
+	h.m.next = g
+	h.m.startWorkers(g)
+	h.workers[0].says(ipc.Message{Type: ipc.Agent, Connections: 10})
+	for i := 0; i < len(h.workers); i++ {
+		h.workers[i].ready()
+	}
+	return h.workers[len(h.workers)-1]
+}
+
+func TestAgent(t *testing.T) {
+	h := newHarness(t, 2)
+	a := h.agent()
+	if len(h.workers) != 3 || a.slot != ipc.AgentSlot || h.m.cur.agent.connections != 10 {
+		t.Fatalf("%d processes, the last in slot %d", len(h.workers), a.slot)
+	}
+	h.wantLog("start privileged agent process 102")
+	if r := h.m.report(); len(r.Workers) != 3 || r.Workers[0].Type != "privileged agent" || r.Generations[0].Workers != 2 || !r.Generations[0].Agent ||
+		!strings.Contains(r.String(), "2 of 2 and the privileged agent") {
+		t.Errorf("%s", r)
+	}
+	// A worker that starts later has nothing to say about it.
+	h.pass(time.Minute)
+	h.workers[0].ends(killed)
+	h.workers[3].says(ipc.Message{Type: ipc.Agent, Connections: 20})
+	h.workers[3].ready()
+	h.m.cur.agent.w.lastBeat = h.m.env.now()
+	if h.m.cur.agent.connections != 10 || len(h.workers) != 4 {
+		t.Errorf("%d connections, %d processes", h.m.cur.agent.connections, len(h.workers))
+	}
+	a.ends(killed)
+	h.wantLog("privileged agent process 102 exited on signal 9", "start privileged agent process 104")
+	h.workers[4].ready()
+
+	// The next generation has one only if its code asks for it, and waits for it.
+	h.signal(syscall.SIGHUP)
+	h.workers[5].says(ipc.Message{Type: ipc.Agent, Connections: 30})
+	h.workers[5].ready()
+	h.workers[6].ready()
+	if h.m.next == nil || h.workers[4].told(ipc.Quit) {
+		t.Fatal("the reload did not wait for the agent")
+	}
+	h.workers[7].ready()
+	if h.m.next != nil || !h.workers[4].told(ipc.Quit) || h.m.cur.agent.connections != 30 {
+		t.Fatal("the reload is not done")
+	}
+	h.signal(syscall.SIGHUP)
+	h.workers[8].ready()
+	h.workers[9].ready()
+	if len(h.workers) != 10 || h.m.cur.agent != nil || !h.workers[7].told(ipc.Quit) {
+		t.Errorf("%d processes", len(h.workers))
+	}
+}
+
+func TestReloadWhereAgentFails(t *testing.T) {
+	h := newHarness(t, 1)
+	h.serve()
+	h.signal(syscall.SIGHUP)
+	h.workers[1].says(ipc.Message{Type: ipc.Agent})
+	h.workers[1].ready()
+	h.workers[2].ends(exitStatus{code: 2})
+	h.wantLog("reload failed, the old configuration stays: a privileged agent process exited with code 2")
+	if h.workers[0].told(ipc.Quit) || !h.workers[1].told(ipc.Stop) {
+		t.Error("the wrong workers were told to go")
+	}
+}

@@ -13,8 +13,8 @@ import (
 	"perilune/logging"
 )
 
-// workerArgv has the empty arguments behind the title as room for a longer one.
-var workerArgv = append([]string{ipc.WorkerTitle}, slices.Repeat([]string{""}, 24)...)
+// argv has empty arguments behind the title as room for a longer one.
+func argv(title string) []string { return append([]string{title}, slices.Repeat([]string{""}, 24)...) }
 
 // selfExe is this very binary, even if another one has taken its place on disk.
 const selfExe = "/proc/self/exe"
@@ -56,11 +56,17 @@ func (s *system) exec(g *generation, n int, child *os.File) (int, error) {
 		Generation: g.id, Slot: n, Workers: len(g.slots), MasterPID: os.Getpid(),
 		IPC:    raw(int(child.Fd())),
 		Prefix: s.opts.Prefix, ConfFile: s.opts.ConfFile, Globals: s.opts.Globals, ErrorLog: s.opts.ErrorLog,
-		Snapshot: g.cycle.Snapshot,
-		Sockets:  g.sockets.fdsOf(n, len(g.slots), raw),
-		Files:    make(map[string]int),
-		Zones:    g.zones.fdsOf(raw),
-		User:     s.user(g), Daemonized: s.daemonized, Console: s.console,
+		Snapshot:   g.cycle.Snapshot,
+		Files:      make(map[string]int),
+		Zones:      g.zones.fdsOf(raw),
+		Daemonized: s.daemonized, Console: s.console,
+	}
+	title := ipc.WorkerTitle
+	if m.Agent() {
+		title = ipc.AgentTitle
+		m.Connections = g.agent.connections
+	} else {
+		m.Sockets, m.User = g.sockets.fdsOf(n, len(g.slots), raw), s.user(g)
 	}
 	for _, f := range g.cycle.Files.All() {
 		if fd := f.FD(); fd >= 0 {
@@ -77,13 +83,17 @@ func (s *system) exec(g *generation, n int, child *os.File) (int, error) {
 		Env:   append(withoutManager(g.core.Environ(os.Environ())), ipc.EnvWorker+"=3"),
 		Files: table.fds,
 	}
-	return s.forkWith(g, n, func() (int, error) { return syscall.ForkExec(selfExe, workerArgv, attr) })
+	return s.forkWith(g, n, func() (int, error) { return syscall.ForkExec(selfExe, argv(title), attr) })
 }
 
 // forkWith forks in a thread that has the worker's processors and priority: the child inherits them before any thread of its
 // own exists. The thread is not used again.
 func (s *system) forkWith(g *generation, n int, fork func() (int, error)) (int, error) {
-	mask, prio := g.core.Affinity(n), g.core.WorkerPriority.V
+	prio := g.core.WorkerPriority.V
+	var mask *unix.CPUSet
+	if n != ipc.AgentSlot {
+		mask = g.core.Affinity(n)
+	}
 	if mask == nil && prio == 0 {
 		return fork()
 	}

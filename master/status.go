@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"perilune/conf"
@@ -50,13 +51,15 @@ type ReportGeneration struct {
 	State   string `json:"state"` // serving, starting, draining
 	Workers int    `json:"workers"`
 	Slots   int    `json:"worker_processes"`
+	Agent   bool   `json:"privileged_agent"` // one is there
 }
 
 // ReportWorker is a worker with what its last heartbeat said.
 type ReportWorker struct {
 	PID         int               `json:"pid"`
 	Generation  int               `json:"generation"`
-	Slot        int               `json:"slot"`
+	Slot        int               `json:"slot"` // -1 of the privileged agent
+	Type        string            `json:"type"` // worker, privileged agent
 	State       string            `json:"state"`
 	Uptime      float64           `json:"uptime"`
 	LastBeat    float64           `json:"last_heartbeat"` // so long ago
@@ -191,7 +194,11 @@ func (m *master) stateName() string {
 func (m *master) reportGeneration(g *generation, state string) ReportGeneration {
 	r := ReportGeneration{ID: g.id, State: state, Slots: len(g.slots)}
 	for w := range m.workers {
-		if w.gen == g {
+		switch {
+		case w.gen != g:
+		case w.slot.isAgent():
+			r.Agent = true
+		default:
 			r.Workers++
 		}
 	}
@@ -205,6 +212,7 @@ var stateNames = map[state]string{
 func reportWorker(w *worker, now time.Time) ReportWorker {
 	r := ReportWorker{
 		PID: w.pid, Generation: w.gen.id, Slot: w.slot.n, State: stateNames[w.state],
+		Type:   strings.TrimSuffix(w.slot.process(), " process"),
 		Uptime: now.Sub(w.started).Seconds(), LastBeat: max(0, now.Sub(w.lastBeat).Seconds()),
 		Connections: ReportConnections{Accepted: w.stats.Accepted, Active: w.stats.Active, Waiting: w.stats.Waiting},
 		Requests:    w.stats.Requests, LuaMemory: w.stats.LuaMemory, Goroutines: w.stats.Goroutines,

@@ -2,6 +2,7 @@ package master
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -18,11 +19,19 @@ func (r *Report) String() string {
 	fmt.Fprintf(&b, "restarts       %d\n", r.Restarts)
 	table(&b, "\nGENERATION\tSTATE\tWORKERS", len(r.Generations), func(i int) string {
 		g := &r.Generations[i]
-		return fmt.Sprintf("%d\t%s\t%d of %d", g.ID, g.State, g.Workers, g.Slots)
+		text := fmt.Sprintf("%d\t%s\t%d of %d", g.ID, g.State, g.Workers, g.Slots)
+		if g.Agent {
+			text += " and the privileged agent"
+		}
+		return text
 	})
 	table(&b, "\nWORKER\tGENERATION\tSLOT\tSTATE\tUP\tACTIVE\tIDLE\tACCEPTED\tREQUESTS\tLUA", len(r.Workers), func(i int) string {
 		w := &r.Workers[i]
-		return fmt.Sprintf("%d\t%d\t%d\t%s\t%s\t%d\t%d\t%d\t%d\t%s", w.PID, w.Generation, w.Slot, w.State, span(w.Uptime),
+		slot := strconv.Itoa(w.Slot)
+		if w.Slot < 0 {
+			slot = "agent"
+		}
+		return fmt.Sprintf("%d\t%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s", w.PID, w.Generation, slot, w.State, span(w.Uptime),
 			w.Connections.Active, w.Connections.Waiting, w.Connections.Accepted, w.Requests, size(w.LuaMemory))
 	})
 	table(&b, "\nLISTEN\tSOCKETS\tBACKLOG", len(r.Listeners), func(i int) string {

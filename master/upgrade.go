@@ -81,7 +81,7 @@ func (m *master) onUpgraded(e upgradeEvent) {
 	m.after(ackTimeout, func() {
 		for w := range m.workers {
 			if !w.drains {
-				m.log.Logf(logging.Alert, 0, "worker process %d does not answer, leaving it to itself", w.pid)
+				m.log.Logf(logging.Alert, 0, "%v does not answer, leaving it to itself", w)
 			}
 		}
 		m.over = true
@@ -175,7 +175,7 @@ func (m *master) checkBeat(w *worker, now time.Time) {
 		return
 	}
 	w.hung = true
-	m.failed(logging.Alert, fmt.Sprintf("worker process %d has not answered for %v, its stacks follow", w.pid, silent.Round(time.Second)))
+	m.failed(logging.Alert, fmt.Sprintf("%v has not answered for %v, its stacks follow", w, silent.Round(time.Second)))
 	if w.ch.Send(&ipc.Message{Type: ipc.Dump}) != nil {
 		m.killHung(w)
 		return
@@ -188,6 +188,6 @@ func (m *master) killHung(w *worker) {
 	if !m.workers[w] || !w.hung {
 		return
 	}
-	m.log.Logf(logging.Alert, 0, "killing worker process %d", w.pid)
+	m.log.Logf(logging.Alert, 0, "killing %v", w)
 	m.kill(w, syscall.SIGKILL)
 }

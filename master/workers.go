@@ -29,7 +29,7 @@ func (m *master) startWorkers(g *generation) {
 func (m *master) start(g *generation, s *slot) {
 	proc, ch, err := m.env.spawn(g, s.n)
 	if err != nil {
-		m.log.LogErr(logging.Alert, 0, err, "fork() failed while spawning \"worker process\"")
+		m.log.LogErr(logging.Alert, 0, err, "fork() failed while spawning \""+s.process()+"\"")
 		s.failures = max(2, s.failures+1)
 		m.lost(g, s, "could not be started")
 		return
@@ -39,7 +39,7 @@ func (m *master) start(g *generation, s *slot) {
 	w.owner = g.zones.ownerOf(w.pid)
 	s.w = w
 	m.workers[w] = true
-	m.log.Logf(logging.Notice, 0, "start worker process %d", w.pid)
+	m.log.Logf(logging.Notice, 0, "start %v", w)
 	go m.follow(w)
 }
 
@@ -69,6 +69,10 @@ func (m *master) onMessage(w *worker, msg *ipc.Message) {
 			w.started = w.lastBeat
 			m.isReady(w)
 		}
+	case ipc.Agent:
+		if g := w.gen; w.state == starting && !g.started && !g.foreign {
+			g.agent = &slot{n: ipc.AgentSlot, connections: msg.Connections}
+		}
 	case ipc.Failed:
 		w.reason = msg.Text
 	case ipc.Draining:
@@ -78,7 +82,7 @@ func (m *master) onMessage(w *worker, msg *ipc.Message) {
 	case ipc.Beat:
 		if w.hung {
 			w.hung = false
-			m.log.Logf(logging.Notice, 0, "worker process %d answers again", w.pid)
+			m.log.Logf(logging.Notice, 0, "%v answers again", w)
 		}
 		w.stats = msg.Stats
 		if w.state == ready && w.lastBeat.Sub(w.started) > earlyDeath {
@@ -98,7 +102,7 @@ func (m *master) initialized(w *worker) {
 	if m.cur == nil && !m.up.inherits && !m.becomeCurrent(g) {
 		return
 	}
-	for _, s := range g.slots[1:] {
+	for _, s := range g.processes()[1:] {
 		m.start(g, s)
 		if m.over || m.next != g && m.cur != g {
 			return
@@ -142,7 +146,7 @@ func (m *master) isReady(w *worker) {
 // tell sends a message that the worker may as well miss.
 func (m *master) tell(w *worker, msg *ipc.Message) {
 	if err := w.ch.Send(msg); err != nil && !errors.Is(err, syscall.EPIPE) {
-		m.log.Logf(logging.Warn, 0, "%s message to worker process %d failed: %v", msg.Type, w.pid, err)
+		m.log.Logf(logging.Warn, 0, "%s message to %v failed: %v", msg.Type, w, err)
 	}
 }
 
@@ -165,7 +169,7 @@ func (m *master) dismiss(w *worker) {
 func (m *master) limit(w *worker) {
 	m.after(w.killAt.Sub(m.env.now()), func() {
 		if m.workers[w] {
-			m.log.Logf(logging.Alert, 0, "worker process %d did not end within worker_shutdown_timeout, killing it", w.pid)
+			m.log.Logf(logging.Alert, 0, "%v did not end within worker_shutdown_timeout, killing it", w)
 			m.kill(w, syscall.SIGKILL)
 		}
 	})
@@ -208,15 +212,15 @@ func (m *master) onExit(w *worker, st exitStatus) {
 	}
 	switch {
 	case st.unknown:
-		m.log.Logf(logging.Notice, 0, "worker process %d, which another master has started, is gone", w.pid)
+		m.log.Logf(logging.Notice, 0, "%v, which another master has started, is gone", w)
 	case st.signal != 0:
-		text := fmt.Sprintf("worker process %d exited on signal %d", w.pid, st.signal)
+		text := fmt.Sprintf("%v exited on signal %d", w, st.signal)
 		if st.core {
 			text += " (core dumped)"
 		}
 		m.failed(logging.Alert, text)
 	default:
-		m.log.Logf(logging.Notice, 0, "worker process %d exited with code %d", w.pid, st.code)
+		m.log.Logf(logging.Notice, 0, "%v exited with code %d", w, st.code)
 	}
 	g := w.gen
 	switch {
@@ -233,8 +237,8 @@ func (m *master) onExit(w *worker, st exitStatus) {
 func (m *master) died(w *worker, st exitStatus) {
 	g, s := w.gen, w.slot
 	if w.state == ready {
-		m.log.Logf(logging.Notice, 0, "worker process %d had accepted %d connections and served %d requests, %d connections were open",
-			w.pid, w.stats.Accepted, w.stats.Requests, w.stats.Active)
+		m.log.Logf(logging.Notice, 0, "%v had accepted %d connections and served %d requests, %d connections were open",
+			w, w.stats.Accepted, w.stats.Requests, w.stats.Active)
 	}
 	how := fmt.Sprintf("exited with code %d", st.code)
 	if st.signal != 0 {
@@ -244,10 +248,10 @@ func (m *master) died(w *worker, st exitStatus) {
 		how += ": " + w.reason
 	}
 	if st.signal == 0 && st.code != 0 {
-		m.remember(logging.Alert, fmt.Sprintf("worker process %d %s", w.pid, how))
+		m.remember(logging.Alert, fmt.Sprintf("%v %s", w, how))
 	}
 	if st.signal == 0 && st.code == exitFatal && g.id == 1 && !s.served {
-		m.log.Logf(logging.Alert, 0, "worker process %d exited with fatal code %d and cannot be respawned", w.pid, st.code)
+		m.log.Logf(logging.Alert, 0, "%v exited with fatal code %d and cannot be respawned", w, st.code)
 		s.given = true
 	}
 	if w.state == ready && m.env.now().Sub(w.started) >= earlyDeath {
@@ -255,7 +259,7 @@ func (m *master) died(w *worker, st exitStatus) {
 	} else {
 		s.failures++
 	}
-	if g == m.cur {
+	if g == m.cur && !s.isAgent() {
 		m.adopt(g, w)
 	}
 	m.lost(g, s, how)
@@ -268,11 +272,11 @@ func (m *master) lost(g *generation, s *slot, how string) {
 	case g == m.next && m.cur == nil:
 		// init_by_lua has failed or the process cannot run at all.
 		if m.up.inherits {
-			m.env.refuse("a worker process " + how)
+			m.env.refuse("a " + s.process() + " " + how)
 		}
 		m.fail(1)
 	case g == m.next:
-		m.reloadFailed("a worker process " + how)
+		m.reloadFailed("a " + s.process() + " " + how)
 	case g != m.cur:
 	case s.given:
 		if g.hopeless() {
@@ -292,7 +296,7 @@ func (m *master) replace(g *generation, s *slot) {
 		return
 	}
 	d := backoff(s.failures)
-	m.log.Logf(logging.Alert, 0, "worker process of slot %d died %d times soon after its start, the next one is started in %v", s.n, s.failures, d)
+	m.log.Logf(logging.Alert, 0, "%s of slot %d died %d times soon after its start, the next one is started in %v", s.process(), s.n, s.failures, d)
 	m.respawn[s] = m.after(d, func() {
 		delete(m.respawn, s)
 		if g == m.cur && s.w == nil && !m.quit && !m.term {

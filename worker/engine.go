@@ -38,7 +38,9 @@ type Hooks struct {
 
 // Info is what a worker knows of itself; Lua code asks for it.
 type Info struct {
-	id, count int
+	id, count int // the privileged agent's id is ipc.AgentSlot
+	agent     int // worker_connections of the privileged agent that is asked for
+	wanted    bool
 	exiting   bool
 	master    int    // its process number, 0 where there is none
 	quit      func() // ends the worker gracefully, with the baton
@@ -47,7 +49,7 @@ type Info struct {
 // PID is the process' number.
 func (i *Info) PID() int { return os.Getpid() }
 
-// ID is the worker's number in its generation, from 0.
+// ID is the worker's number in its generation, from 0; -1 is the privileged agent.
 func (i *Info) ID() int { return i.id }
 
 // Count is the number of workers.
@@ -66,11 +68,17 @@ func (i *Info) MasterPID() int {
 
 // ProcessType is what ngx.process calls the process.
 func (i *Info) ProcessType() string {
-	if i.master == 0 {
+	switch {
+	case i.master == 0:
 		return "single"
+	case i.id == ipc.AgentSlot:
+		return "privileged agent"
 	}
 	return "worker"
 }
+
+// EnableAgent asks for a privileged agent with so many connections, while init_by_lua runs.
+func (i *Info) EnableAgent(connections int) { i.agent, i.wanted = connections, true }
 
 // Quit ends the worker as the signal QUIT does.
 func (i *Info) Quit() { i.quit() }

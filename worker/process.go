@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	titleDraining = "perilune: worker process is shutting down"
+	titleDraining = ipc.WorkerTitle + " is shutting down"
 
 	// exitFatal is nginx's code for a worker that cannot start.
 	exitFatal = 2
@@ -101,6 +101,10 @@ func (p *process) prepare(modules []*conf.Module, hooks *Hooks) error {
 	cycle.Files.ReportTo(log)
 	limits(cycle.CoreConf(), log)
 	setOOMScore(cycle.CoreConf(), log)
+	if m.Agent() {
+		cycle.Listening = nil
+		cycle.EventsConf().WorkerConnections.V = m.Connections
+	}
 	own, err := attach(cycle, m.Sockets)
 	if err == nil {
 		err = attachZones(cycle, m.Zones)
@@ -135,6 +139,11 @@ func (p *process) startUp() {
 func (p *process) bringUp() error {
 	if err := p.init(); err != nil {
 		return err
+	}
+	if p.info.wanted {
+		if err := p.conn.Send(&ipc.Message{Type: ipc.Agent, Connections: p.info.agent}); err != nil {
+			return err
+		}
 	}
 	if err := p.conn.Send(&ipc.Message{Type: ipc.Init}); err != nil {
 		return err
@@ -233,6 +242,13 @@ func (p *process) orphaned() {
 }
 
 func (p *process) drain() {
+	if p.m.Agent() {
+		// As in OpenResty it does not wait for what its timers do.
+		p.info.exiting = true
+		_ = p.conn.Send(&ipc.Message{Type: ipc.Draining})
+		p.end()
+		return
+	}
 	if !p.info.exiting {
 		ipc.SetTitle(titleDraining)
 	}

@@ -220,8 +220,10 @@ func TestLock(t *testing.T) {
 
 // TestProcess asks what process the code runs in.
 func TestProcess(t *testing.T) {
-	s := start(t, `init_by_lua_block { local p = require "ngx.process" in_init = p.type() .. " " .. tostring(select(2, p.enable_privileged_agent())) }`, `
+	s := start(t, `init_by_lua_block { local p = require "ngx.process" in_init = p.type()
+		local function try(...) local ok, err = p.enable_privileged_agent(...) in_init = in_init .. " " .. tostring(ok or err) end
+		try() try(false) try(10) try("x") try(-1) }`, `
 		location / { content_by_lua_block { local p = require "ngx.process" ngx.say(in_init) ngx.say(p.type()) ngx.say(p.get_master_pid()) ngx.say(table.concat(ngx.worker.pids(), " ")) ngx.say(p.enable_privileged_agent()) } }
 	`, nil)
-	s.expect(t, "/", "200 OK", "master there is no privileged agent process\nworker\n"+strconv.Itoa(os.Getppid())+"\n"+strconv.Itoa(os.Getpid())+"\nnilAPI disabled in the current context\n")
+	s.expect(t, "/", "200 OK", "master true true true"+strings.Repeat(" bad 'connections' argument: number expected and greater than 0", 2)+"\nworker\n"+strconv.Itoa(os.Getppid())+"\n"+strconv.Itoa(os.Getpid())+"\nnilAPI disabled in the current context\n")
 }

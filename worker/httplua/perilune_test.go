@@ -25,6 +25,7 @@ func (info) Count() int          { return 1 }
 func (info) Exiting() bool       { return false }
 func (info) PIDs() []int         { return []int{os.Getpid()} }
 func (info) MasterPID() int      { return os.Getppid() }
+func (info) EnableAgent(int)     {}
 func (info) ProcessType() string { return "worker" }
 func (info) Quit()               {}
 
