@@ -16,9 +16,9 @@ type sizeValue struct {
 }
 
 // setSizeValue handles directives with a size that may have variables in it.
-func setSizeValue(f func(*LocConf) *conf.Setting[*sizeValue]) func(*conf.Conf, any) error {
+func setSizeValue[C any](f func(*C) *conf.Setting[*sizeValue]) func(*conf.Conf, any) error {
 	return func(cf *conf.Conf, c any) error {
-		s := f(c.(*LocConf))
+		s := f(c.(*C))
 		if s.IsSet {
 			return conf.ErrDuplicate
 		}
@@ -97,6 +97,10 @@ func (c *Conn) throttle(m *Request) (int64, error) {
 
 // pause parks for some milliseconds.
 func (c *Conn) pause(m *Request, msec int64) error {
+	if !m.clientStalls() {
+		c.errored = true
+		return errClosed
+	}
 	err := c.Server.loop.Sleep(time.Duration(msec) * time.Millisecond)
 	if errors.Is(err, loop.ErrStopped) || c.errored {
 		c.errored = true

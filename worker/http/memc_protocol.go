@@ -3,6 +3,7 @@ package http
 import (
 	"bytes"
 	"strconv"
+	"strings"
 
 	"perilune/logging"
 )
@@ -17,6 +18,7 @@ type memcRequest struct {
 	hasValue                   bool
 
 	answer []byte // the whole of it, unless it is a value
+	ended  int    // bytes of memcEnd that have come
 }
 
 // memcAnswer is a line that answers a command.
@@ -146,11 +148,11 @@ func (q *memcRequest) header(u *upstreamRequest) int {
 	case responseInvalid:
 		u.r.Log(logging.Error, "memcached sent invalid response for command \"%s\" at pos %d: %s", q.command.name, n, buf[:n])
 		u.status, u.closes = 502, true
-		u.pos = n
+		u.pos = u.last
 		return responseDone
 	}
 	q.answer = bytes.Clone(buf[:n])
-	u.status, u.length, u.noBody, u.pos = status, int64(n), true, n
+	u.status, u.length, u.noBody, u.pos = status, int64(n), true, 0
 	return responseDone
 }
 
@@ -237,43 +239,27 @@ func (q *memcRequest) takeFlags(r *Request, flags []byte) bool {
 const memcEnd = "\r\nEND\r\n"
 
 // body is the upstream's call: it passes the answer on to the client, who has the header.
-func (q *memcRequest) body(u *upstreamRequest) int {
+func (q *memcRequest) body(u *upstreamRequest, data []byte) {
+	b := &u.pipe
 	if q.answer != nil || u.status != 200 {
-		u.state().length = int64(len(q.answer))
-		u.release(!u.closes)
-		if len(q.answer) > 0 && u.write(q.answer, false) != nil {
-			return u.finalize(Error)
-		}
-		return u.finalize(sent(u.write(nil, true)))
+		b.append(q.answer)
+		u.whole(!u.closes)
+		return
 	}
-	b := &u.relay
-	data := u.buf[u.pos:u.last]
-	rest, end := u.length, memcEnd
-	b.total = int64(len(data))
-	for {
-		if n := min(int64(len(data)), rest); n > 0 {
-			if err := u.write(data[:n], false); err != nil {
-				return u.bodyPassed(err)
-			}
-			rest -= n
-			data = data[n:]
-		}
-		if rest == 0 {
-			if len(data) > len(end) || end[:len(data)] != string(data) {
-				u.r.Log(logging.Error, "memcached sent invalid trailer")
-				end = ""
-			} else if end = end[len(data):]; end == "" {
-				u.closes = false
-			}
-			if end == "" {
-				u.bodyOver(true)
-				return u.bodyPassed(u.write(nil, true))
-			}
-		}
-		u.action("reading upstream")
-		var err error
-		if data, err = u.moreData(); err != nil {
-			return u.bodyPassed(err)
-		}
+	n := min(int64(len(data)), b.rest)
+	b.append(data[:n])
+	b.rest -= n
+	if data = data[n:]; b.rest > 0 {
+		return
 	}
+	end, whole := strings.CutPrefix(memcEnd[q.ended:], string(data))
+	switch {
+	case !whole:
+		u.r.Log(logging.Error, "memcached sent invalid trailer")
+		u.whole(false)
+	case end == "":
+		u.closes = false
+		u.whole(true)
+	}
+	q.ended = len(memcEnd) - len(end)
 }

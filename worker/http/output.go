@@ -174,7 +174,7 @@ func writeFilter(r *Request, b Buf) error {
 		return err
 	}
 	o.buf = append(o.buf, tail...)
-	if b.Last || b.Flush || int64(len(o.buf)) >= r.Loc.PostponeOutput.V {
+	if b.Last || b.Flush || b.Recycled || int64(len(o.buf)) >= r.Loc.PostponeOutput.V {
 		return r.flushOut()
 	}
 	return nil
@@ -308,6 +308,10 @@ func (c *Conn) canWrite(r *Request, err error) error {
 		}
 		c.action = "sending to client"
 		r.LogErr(lv, err, "writev() failed")
+		return errClosed
+	}
+	if !r.clientStalls() {
+		c.errored = true
 		return errClosed
 	}
 	if err := c.FD.WaitWrite(r.Main.Loc.SendTimeout.V); err != nil {

@@ -33,6 +33,8 @@ type ChunkedDecoder struct {
 	last  bool  // the chunk is the one of size 0
 	size  int64 // bytes of the chunk's data still to come
 	line  int   // bytes of the size line, or of the trailers
+
+	HoldTrailers bool // Next stops in front of the trailers; they, and the empty line, are for EndTrailers' caller
 }
 
 // Done tells that the body is complete.
@@ -43,7 +45,7 @@ func (d *ChunkedDecoder) Done() bool { return d.state == ckDone }
 // body are never consumed. Data is empty when buf ends, or the body is complete.
 func (d *ChunkedDecoder) Next(buf []byte) (data []byte, used int, err error) {
 	p := 0
-	for p < len(buf) && d.state != ckDone {
+	for p < len(buf) && d.state != ckDone && !d.AtTrailers() {
 		if d.state == ckData {
 			n := len(buf) - p
 			if int64(n) > d.size {
@@ -128,6 +130,12 @@ func (d *ChunkedDecoder) step(c byte) bool {
 	}
 	return true
 }
+
+// AtTrailers tells, with HoldTrailers, that only the trailers are to come.
+func (d *ChunkedDecoder) AtTrailers() bool { return d.HoldTrailers && d.state == ckTrailerStart }
+
+// EndTrailers ends the body behind its trailers.
+func (d *ChunkedDecoder) EndTrailers() { d.state = ckDone }
 
 // Left is the least number of bytes that must still come before the body is complete; the engine does not read less.
 func (d *ChunkedDecoder) Left() int64 {

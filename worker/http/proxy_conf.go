@@ -46,6 +46,8 @@ type proxyConf struct {
 	maxTempSize     conf.Setting[int64]
 	tempWriteSize   conf.Setting[int64]
 	tempPath        conf.Setting[TempPath]
+	limitRate       conf.Setting[*sizeValue]
+	passTrailers    conf.Setting[bool]
 	hashMaxSize     conf.Setting[int]
 	hashBucketSize  conf.Setting[int]
 }
@@ -187,13 +189,17 @@ func proxyBufferCommands() []conf.Command {
 		loc("proxy_buffers", conf.Take2, conf.SetBufs(func(c *proxyConf) *conf.Setting[conf.Bufs] { return &c.buffers }),
 			"Number and size of the buffers for a response; together they are what is read ahead. 8 of a page by default."),
 		loc("proxy_busy_buffers_size", conf.Take1, conf.SetSize(func(c *proxyConf) *conf.Setting[int64] { return &c.busySize }),
-			"Checked and otherwise without effect: half of the buffers are sent while the other half is read."),
+			"How much of the buffers is sent to the client at a time, while the rest is there for reading; half of them by default, and at most."),
 		loc("proxy_temp_path", conf.Take1234, setProxyTempPath,
-			"Directory for temporary files, and the digits of up to three levels of directories in it; proxy_temp 1 2 by default. It is made at start. Responses are not spilled to files yet: beyond proxy_buffers the upstream waits."),
+			"Directory for temporary files, and the digits of up to three levels of directories in it; proxy_temp 1 2 by default. It is made at start. A file there has what an upstream sends, beyond proxy_buffers, while the client is slow."),
 		loc("proxy_max_temp_file_size", conf.Take1, conf.SetSize(func(c *proxyConf) *conf.Setting[int64] { return &c.maxTempSize }),
-			"Checked and otherwise without effect: responses are not spilled to files yet."),
+			"How much of a response may be in its temporary file before the upstream has to wait; 1g by default, 0 is no file."),
 		loc("proxy_temp_file_write_size", conf.Take1, conf.SetSize(func(c *proxyConf) *conf.Setting[int64] { return &c.tempWriteSize }),
-			"Checked and otherwise without effect: responses are not spilled to files yet."),
+			"How much is written to a temporary file at a time; two buffers by default."),
+		loc("proxy_limit_rate", conf.Take1, setSizeValue(func(c *proxyConf) *conf.Setting[*sizeValue] { return &c.limitRate }),
+			"How many bytes a second are read from an upstream, with buffering; it may have variables. 0, the default, is no limit."),
+		loc("proxy_pass_trailers", conf.Flag, conf.SetFlag(func(c *proxyConf) *conf.Setting[bool] { return &c.passTrailers }),
+			"Whether the client gets the trailers of chunked responses; off by default."),
 		loc("proxy_headers_hash_max_size", conf.Take1, conf.SetNum(func(c *proxyConf) *conf.Setting[int] { return &c.hashMaxSize }),
 			"Checked and otherwise without effect: the tables of headers have no limit."),
 		loc("proxy_headers_hash_bucket_size", conf.Take1, conf.SetNum(func(c *proxyConf) *conf.Setting[int] { return &c.hashBucketSize }),
@@ -267,6 +273,8 @@ func (pc *proxyConf) mergeSettings(cf *conf.Conf, p *proxyConf) {
 		pc.next.V = failOff
 	}
 	pc.ignore.Merge(p.ignore, 0)
+	pc.limitRate.Merge(p.limitRate, &sizeValue{})
+	pc.passTrailers.Merge(p.passTrailers, false)
 	pc.tempPath.Merge(p.tempPath, TempPath{Dir: cf.Cycle.FullName("proxy_temp"), Levels: []int{1, 2}})
 	pc.hashMaxSize.Merge(p.hashMaxSize, 512)
 	pc.hashBucketSize.Merge(p.hashBucketSize, 64)
@@ -287,10 +295,10 @@ func (pc *proxyConf) mergeBuffers(p *proxyConf) error {
 		if prev.IsSet && !s.IsSet {
 			*s = prev
 		}
-		if s.IsSet {
-			return s.V
+		if !s.IsSet {
+			s.V = def // which a block inside takes anew from its own buffers
 		}
-		return def
+		return s.V
 	}
 	busy := merge(&pc.busySize, p.busySize, 2*size)
 	if busy < size {

@@ -119,9 +119,6 @@ func (u *upstreamRequest) respond() int {
 		u.release(u.bodyless())
 		return u.finalize(OK)
 	}
-	if u.protocol != nil {
-		return u.protocol.body(u)
-	}
 	return u.passBody()
 }
 

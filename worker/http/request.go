@@ -237,6 +237,10 @@ type Buf struct {
 	FileLen int64
 	Flush   bool // send what is held back
 	Last    bool // the end of the response
+
+	// Recycled says that whoever sends it waits for its memory: what reaches the socket's end of the chain is sent at
+	// once. Filters need not hurry for it.
+	Recycled bool
 }
 
 // Loop returns the loop that the request runs in.

@@ -3,13 +3,8 @@ package http
 import (
 	"errors"
 	"fmt"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"perilune/logging"
-	"perilune/worker/loop"
-	"perilune/worker/peer"
 	"perilune/worker/resolver"
 	"perilune/worker/upstream"
 )
@@ -43,7 +38,8 @@ type upstreamRequest struct {
 
 	query     resolver.Query
 	resolving bool
-	watched   bool // it is in the main request's list
+	listed    bool // it is in the main request's list
+	watched   bool // and ends with the client
 	aborted   bool // the client is gone
 
 	head       []byte // request line, headers, and a body that is not the client's
@@ -68,7 +64,16 @@ type upstreamRequest struct {
 	buffering bool
 	known     [upstreamKinds]uint16 // index in header + 1 of the first one
 
-	relay relay
+	trailer []upstreamLine // after the last chunk, with proxy_pass_trailers
+	piping  bool           // the pipe is in use, with buffering
+	pipe    pipe
+
+	memo upstreamMemo
+}
+
+// upstreamMemo are the method values of an upstreamRequest, made once.
+type upstreamMemo struct {
+	readable, resume func()
 }
 
 // upstreamProtocol is how an upstream is spoken to if it does not speak HTTP. Its request is in upstreamRequest.head.
@@ -76,14 +81,18 @@ type upstreamProtocol interface {
 	// header parses what has been read of the answer: responseMore; responseDone, with status, length and pos set;
 	// responseInvalid, which it has logged.
 	header(u *upstreamRequest) int
-	// body passes the body on to the client, who has the header. It returns what the handler returns.
-	body(u *upstreamRequest) int
+	// body takes bytes of the body, the first ones and none if the body begins later: what is for the client it appends to
+	// the pipe. It calls whole or broken at the end.
+	body(u *upstreamRequest, data []byte)
 }
 
 // upstreamOf is the upstream of a request, made if need be.
 func upstreamOf(r *Request) *upstreamRequest {
 	if r.parts.upstream == nil {
-		r.parts.upstream = &upstreamRequest{}
+		u := &upstreamRequest{}
+		u.memo = upstreamMemo{readable: u.readable, resume: u.resumePull}
+		u.pipe.timer.Init(u.memo.resume)
+		r.parts.upstream = u
 	}
 	return r.parts.upstream
 }
@@ -98,10 +107,11 @@ func (u *upstreamRequest) reset() {
 // clear forgets all but the states.
 func (u *upstreamRequest) clear() {
 	clear(u.header)
+	clear(u.trailer)
 	u.parser.reset()
 	*u = upstreamRequest{
 		states: u.states, head: u.head[:0], ownBody: u.ownBody[:0], uri: u.uri[:0], header: u.header[:0], parser: u.parser,
-		tries: u.tries,
+		tries: u.tries, trailer: u.trailer[:0], pipe: u.pipe, memo: u.memo,
 	}
 }
 
@@ -192,17 +202,25 @@ func (u *upstreamRequest) describe(ln *logging.Line) {
 func (u *upstreamRequest) watch() {
 	m := u.r.Main
 	u.watched = true
-	m.upstreams = append(m.upstreams, u)
+	u.list()
 	if m.Conn.FD.HUP {
 		m.Server.loop.Defer(m.Conn.clientGone)
 	}
 }
 
-func (u *upstreamRequest) unwatch() {
-	if !u.watched {
+// list puts it into the main request's list, once.
+func (u *upstreamRequest) list() {
+	if !u.listed {
+		u.listed = true
+		u.r.Main.upstreams = append(u.r.Main.upstreams, u)
+	}
+}
+
+func (u *upstreamRequest) unlist() {
+	if !u.listed {
 		return
 	}
-	u.watched = false
+	u.listed, u.watched, u.piping = false, false, false
 	list := u.r.Main.upstreams
 	for i := range list {
 		if list[i] == u {
@@ -218,7 +236,7 @@ var errAborted = errors.New("the client is gone")
 
 // abort ends the waits of a request whose client is gone.
 func (u *upstreamRequest) abort() {
-	if u.aborted {
+	if u.aborted || !u.watched {
 		return
 	}
 	u.aborted = true
@@ -231,6 +249,7 @@ func (u *upstreamRequest) abort() {
 		u.r.Log(logging.Info, "client prematurely closed connection, so upstream connection is closed too")
 		u.conn.FD.Cancel(errAborted)
 		u.r.Conn.FD.Cancel(errAborted)
+		l.Wake(&u.pipe.waiter, errAborted)
 	}
 }
 
@@ -280,166 +299,13 @@ func (u *upstreamRequest) clearResponse() {
 	u.buffering = u.conf.buffering.V
 }
 
-// connect gets a connection to the peer.
-func (u *upstreamRequest) connect(rc *int) uint {
-	r := u.r
-	s := r.Server
-	if keep := u.group.Keep; keep != nil {
-		if u.conn = keep.Take(u.name); u.conn != nil {
-			u.cached = true
-			return 0
-		}
-	}
-	u.cached = false
-	*rc = 500
-	if !s.Reserve() {
-		return failFinal
-	}
-	dial := peer.Dial{}
-	if u.conf.socketKeepalive.V {
-		dial.Setup = func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1) }
-	}
-	c, err := dial.Start(s.loop, u.peer.Addr)
-	if err != nil {
-		s.Release()
-		switch err {
-		case unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS:
-			r.LogErr(logging.Alert, err, "socket() failed")
-			return failFinal
-		}
-		lv := logging.Crit
-		if plainConnectError(err) {
-			lv = logging.Error
-		}
-		r.LogErr(lv, err, "connect() to "+u.name+" failed")
-		return failError
-	}
-	u.conn = upstream.NewConn(c, u.name, s.loop.NowMsec(), s.Release)
-	err = c.Connected(u.conf.connectTimeout.V)
-	switch {
-	case err == nil:
-		return 0
-	case errors.Is(err, loop.ErrTimeout):
-		return failTimeout
-	case !u.aborted:
-		r.LogErr(connectionLevel(err), err, "connect() failed")
-	}
-	return failError
-}
-
-// plainConnectError reports whether an error of connect(2) is one that networks have.
-func plainConnectError(err error) bool {
-	switch err {
-	case unix.ECONNREFUSED, unix.EAGAIN, unix.ECONNRESET, unix.ENETDOWN, unix.ENETUNREACH, unix.EHOSTDOWN, unix.EHOSTUNREACH:
-		return true
-	}
-	return false
-}
-
-// connectionLevel is the level that an error of a connection is logged at.
-func connectionLevel(err error) logging.Level {
-	switch err {
-	case unix.EPIPE, unix.ENOTCONN, unix.ETIMEDOUT, unix.EAGAIN:
-		return logging.Error
-	}
-	if plainConnectError(err) {
-		return logging.Error
-	}
-	return logging.Alert
-}
-
-// closeConn closes the connection.
-func (u *upstreamRequest) closeConn() {
-	if u.conn != nil {
-		u.conn.Close()
-		u.conn = nil
-	}
-}
-
-// done tells the group how the try has ended.
-func (u *upstreamRequest) done(how upstream.Result) {
-	if u.peer == nil {
-		return
-	}
-	u.peer = nil
-	if u.tries.Done(how, u.r.Loop().Now().Unix()) {
-		u.r.Log(logging.Warn, "upstream server temporarily disabled")
-	}
-}
-
-// failStatus is the status that the client gets for a failure.
-func failStatus(fail uint) int {
-	switch fail {
-	case failTimeout, fail504:
-		return 504
-	case fail500:
-		return 500
-	case fail503:
-		return 503
-	case fail403:
-		return 403
-	case fail404:
-		return 404
-	case fail429:
-		return 429
-	}
-	return 502
-}
-
-// next closes a try that has failed, and decides whether there is another one: 0, or the status for the client.
-func (u *upstreamRequest) next(fail uint) int {
-	if fail == fail403 || fail == fail404 {
-		u.done(upstream.Next)
-	} else {
-		u.done(upstream.Failed)
-	}
-	if fail == failTimeout {
-		u.r.LogErr(logging.Error, unix.ETIMEDOUT, "upstream timed out")
-	}
-	if u.cached && fail == failError {
-		u.tries.Left++ // it was only the connection that was old
-	}
-	status := failStatus(fail)
-	if u.r.Conn.errored {
-		return StatusClientClosedRequest
-	}
-	u.state().status = status
-	if !u.mayRetry(fail) || u.tries.Left == 0 {
-		return status
-	}
-	u.closeConn()
-	return 0
-}
-
-// mayRetry reports whether another server may be asked after a failure, if there is one.
-func (u *upstreamRequest) mayRetry(fail uint) bool {
-	if u.requested && u.r.MethodID&(MethodPost|MethodLock|MethodPatch) != 0 {
-		fail |= failNonIdempotent
-	}
-	t := u.conf.nextTimeout.V
-	return u.conf.next.V&fail == fail && (t == 0 || u.r.Loop().NowMsec()-u.begun < t.Milliseconds())
-}
-
-var statusFailures = map[int]uint{500: fail500, 502: fail502, 503: fail503, 504: fail504, 403: fail403, 404: fail404, 429: fail429}
-
-// unwanted reports whether the status is one for which another server is asked.
-func (u *upstreamRequest) unwanted() uint {
-	if u.status < 300 || u.tries.Left <= 1 {
-		return 0
-	}
-	if fail := statusFailures[u.status]; fail != 0 && u.mayRetry(fail) {
-		return fail
-	}
-	return 0
-}
-
 // finalize ends the work on the upstream and returns what the handler returns.
 func (u *upstreamRequest) finalize(rc int) int {
-	u.unwatch()
+	u.unlist()
 	u.endTry()
 	u.done(upstream.Fine)
 	u.closeConn()
-	u.relay.release(u.r.Server)
+	u.pipe.release(u)
 	if u.buf != nil {
 		u.r.Server.buffers.put(u.buf)
 		u.buf = nil
@@ -464,191 +330,6 @@ func (u *upstreamRequest) release(keep bool) {
 		return
 	}
 	u.closeConn()
-}
-
-// errReadable ends a wait for room in the socket: there is something to read.
-var errReadable = errors.New("readable")
-
-// converse sends the request and reads the header of the answer, which may come before all is sent. 0 is fine.
-func (u *upstreamRequest) converse() uint {
-	c := u.conn
-	if u.buf == nil {
-		u.buf = u.r.Server.buffers.get(int(u.conf.bufferSize.V))
-	}
-	for {
-		if !u.complete {
-			u.action("sending request to upstream")
-			if err := u.send(); err != nil && err != loop.ErrAgain {
-				if err == errBodyFile {
-					return failError
-				}
-				u.r.LogErr(connectionLevel(err), err, "writev() failed")
-				return failError
-			}
-		}
-		if c.FD.Readable {
-			u.action("reading response header from upstream")
-			if fail, more := u.readHeader(); !more {
-				return fail
-			}
-			if c.FD.Readable {
-				continue
-			}
-		}
-		var err error
-		if u.complete {
-			u.action("reading response header from upstream")
-			err = u.waitHeader()
-		} else if !c.FD.Writable {
-			c.OnIdle(func() { c.FD.Cancel(errReadable) })
-			err = c.FD.WaitWrite(u.conf.sendTimeout.V)
-			c.OnIdle(nil)
-		}
-		switch {
-		case err == nil, err == errReadable:
-		case errors.Is(err, loop.ErrTimeout):
-			return failTimeout
-		default:
-			return failError
-		}
-	}
-}
-
-// waitHeader waits for more of the header, all of which must have come within proxy_read_timeout.
-func (u *upstreamRequest) waitHeader() error {
-	l := u.r.Loop()
-	if u.deadline == 0 {
-		u.deadline = l.NowMsec() + u.conf.readTimeout.V.Milliseconds()
-	}
-	left := u.deadline - l.NowMsec()
-	if left <= 0 {
-		return loop.ErrTimeout
-	}
-	return u.conn.FD.WaitRead(time.Duration(left) * time.Millisecond)
-}
-
-var errBodyFile = errors.New("the file of the body cannot be read")
-
-// send sends what is left of the request, as much as the socket takes.
-func (u *upstreamRequest) send() error {
-	c := u.conn
-	head := int64(len(u.head))
-	total := head
-	body := &u.r.bodyOwner().body
-	if u.clientBody {
-		total += body.size
-	}
-	for u.sent < total {
-		var n int
-		var err error
-		switch {
-		case u.sent < head && u.clientBody && body.file == 0 && body.size > 0:
-			vec := [2][]byte{u.head[u.sent:], body.mem}
-			n, err = c.FD.Writev(vec[:])
-		case u.sent < head:
-			n, err = c.FD.Write(u.head[u.sent:])
-		case body.file == 0:
-			n, err = c.FD.Write(body.mem[u.sent-head:])
-		default:
-			n, err = u.sendFile(body, u.sent-head)
-		}
-		if n > 0 {
-			u.requested = true
-			u.sent += int64(n)
-			u.state().sent = u.sent
-		}
-		if err != nil {
-			return err
-		}
-	}
-	u.complete, u.requested = true, true
-	return nil
-}
-
-// bodyFilePiece is how much of a body's file is read at a time.
-const bodyFilePiece = 32768
-
-// sendFile sends a piece of a body that is in a file.
-func (u *upstreamRequest) sendFile(body *requestBody, off int64) (int, error) {
-	buf := u.r.Server.buffers.get(bodyFilePiece)
-	defer u.r.Server.buffers.put(buf)
-	for {
-		n, err := unix.Pread(body.file-1, buf[:min(int64(len(buf)), body.size-off)], off)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			u.r.LogErr(logging.Crit, err, "pread() \""+body.path+"\" failed")
-			return 0, errBodyFile
-		case n == 0:
-			u.r.Log(logging.Alert, "file \"%s\" has been cut short", body.path)
-			return 0, errBodyFile
-		}
-		return u.conn.FD.Write(buf[:n])
-	}
-}
-
-// readHeader reads what there is of the header. Without more the failure, or 0, is the result.
-func (u *upstreamRequest) readHeader() (fail uint, more bool) {
-	r := u.r
-	n, err := u.conn.FD.Read(u.buf[u.last:])
-	switch {
-	case err == loop.ErrAgain:
-		return 0, true
-	case err != nil:
-		r.LogErr(connectionLevel(err), err, "recv() failed")
-		return failError, false
-	case n == 0:
-		r.Log(logging.Error, "upstream prematurely closed connection")
-		return failError, false
-	}
-	u.last += n
-	u.state().received += int64(n)
-	if u.protocol != nil {
-		return u.protocolHeader()
-	}
-	switch u.parser.parse(u.buf[:u.last]) {
-	case responseMore:
-		if u.last < len(u.buf) {
-			return 0, true
-		}
-		r.Log(logging.Error, "upstream sent too big header")
-		return failInvalidHeader, false
-	case responseNone:
-		r.Log(logging.Error, "upstream sent no valid HTTP/1.0 header")
-		u.version9, u.closes = true, true
-		u.state().status = 200
-		u.state().headerTime = r.Loop().NowMsec() - u.tryTime
-		return 0, false
-	case responseInvalid:
-		u.state().status = u.parser.status
-		r.Log(logging.Error, "upstream sent invalid header: \"%s\\x%02x...\"", u.buf[u.parser.badBegin:u.parser.badByte], u.buf[u.parser.badByte])
-		return failInvalidHeader, false
-	}
-	u.pos = u.parser.pos
-	u.state().status = u.parser.status
-	if !u.takeHeader() {
-		return failInvalidHeader, false
-	}
-	u.state().headerTime = r.Loop().NowMsec() - u.tryTime
-	return 0, false
-}
-
-// protocolHeader is readHeader's part for other protocols than HTTP.
-func (u *upstreamRequest) protocolHeader() (fail uint, more bool) {
-	switch u.protocol.header(u) {
-	case responseMore:
-		if u.last < len(u.buf) {
-			return 0, true
-		}
-		u.r.Log(logging.Error, "upstream sent too big header")
-		return failInvalidHeader, false
-	case responseInvalid:
-		return failInvalidHeader, false
-	}
-	u.state().status = u.status
-	u.state().headerTime = u.r.Loop().NowMsec() - u.tryTime
-	return 0, false
 }
 
 // resolveComplaint is nginx's message for a name that has no address.

@@ -44,13 +44,25 @@ func stateNumber(of func(*upstreamState) int64) func([]byte, *upstreamState) []b
 
 // upstreamHTTP is the value of $upstream_http_NAME.
 func upstreamHTTP(r *Request, dst []byte, name string) ([]byte, bool) {
-	u := r.parts.upstream
-	if u == nil {
-		return dst, false
+	if u := r.parts.upstream; u != nil {
+		return appendLines(u.header, dst, name)
 	}
+	return dst, false
+}
+
+// upstreamTrailer is the value of $upstream_trailer_NAME.
+func upstreamTrailer(r *Request, dst []byte, name string) ([]byte, bool) {
+	if u := r.parts.upstream; u != nil {
+		return appendLines(u.trailer, dst, name)
+	}
+	return dst, false
+}
+
+// appendLines appends the values of all headers of a name.
+func appendLines(list []upstreamLine, dst []byte, name string) ([]byte, bool) {
 	found := false
-	for i := range u.header {
-		h := &u.header[i]
+	for i := range list {
+		h := &list[i]
 		if h.ignored || !headerNamed(h.name, name) {
 			continue
 		}
@@ -100,6 +112,7 @@ var upstreamVariables = []Variable{
 	stateVariable("upstream_bytes_received", "bytes received", stateNumber(func(s *upstreamState) int64 { return s.received })),
 	stateVariable("upstream_bytes_sent", "bytes sent", stateNumber(func(s *upstreamState) int64 { return s.sent })),
 	{Name: "upstream_http_", Prefix: true, Get: upstreamHTTP, Doc: "a header of the upstream's response"},
+	{Name: "upstream_trailer_", Prefix: true, Get: upstreamTrailer, Doc: "a trailer of the upstream's response, with proxy_pass_trailers"},
 	{Name: "upstream_cookie_", Prefix: true, Get: upstreamCookie, Doc: "a cookie that the upstream's response sets"},
 }
 
