@@ -56,9 +56,9 @@ func startMemcached(t testing.TB) (addr string, counts func() (conns, open int))
 			if err != nil {
 				return
 			}
-			s.count(1, 1)
+			s.note(c, true)
 			all.Go(func() {
-				defer s.count(0, -1)
+				defer s.note(c, false)
 				defer c.Close()
 				serveMemcached(c.(*net.TCPConn), &s.mu, store)
 			})

@@ -322,7 +322,7 @@ func checkLength(t *testing.T, request, answer string) {
 	header, body, _ := strings.Cut(answer, "\r\n\r\n")
 	_, length, found := strings.Cut(header, "\r\nContent-Length: ")
 	length, _, _ = strings.Cut(length, "\r\n")
-	if found && !strings.HasPrefix(request, "HEAD") && !strings.HasPrefix(header, "HTTP/1.1 304") && !strings.Contains(body, "HTTP/1.1 ") && length != strconv.Itoa(len(body)) {
+	if found && !strings.Contains(request, "/hangs") && !strings.Contains(request, "/short") && !strings.HasPrefix(request, "HEAD") && !strings.HasPrefix(header, "HTTP/1.1 304") && !strings.Contains(body, "HTTP/1.1 ") && length != strconv.Itoa(len(body)) {
 		t.Errorf("%q: Content-Length %s, body of %d bytes", request, length, len(body))
 	}
 }
