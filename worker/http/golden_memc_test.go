@@ -43,32 +43,10 @@ var memcScript = map[string]string{
 // startMemcached starts a server that knows what the tests need of memcached's protocol, and answers from the script.
 func startMemcached(t testing.TB) (addr string, counts func() (conns, open int)) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	store := make(map[string]string)
 	s := &scripted{t: t}
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			s.note(c, true)
-			all.Go(func() {
-				defer s.note(c, false)
-				defer c.Close()
-				serveMemcached(c.(*net.TCPConn), &s.mu, store)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		_ = ln.Close()
-		all.Wait()
-	})
-	return ln.Addr().String(), s.counts
+	s.listen(func(c *net.TCPConn) { serveMemcached(c, &s.mu, store) })
+	return s.addr, s.counts
 }
 
 func serveMemcached(c *net.TCPConn, mu *sync.Mutex, store map[string]string) {

@@ -27,11 +27,19 @@ type scripted struct {
 // PAUSE is a pause.
 func startScripted(t testing.TB, script map[string]string) *scripted {
 	t.Helper()
+	s := &scripted{t: t, script: script}
+	s.listen(s.serve)
+	return s
+}
+
+// listen starts it: each connection is served by a goroutine, until the test ends.
+func (s *scripted) listen(serve func(c *net.TCPConn)) {
+	s.t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	s := &scripted{t: t, addr: ln.Addr().String(), script: script, open: make(map[net.Conn]bool)}
+	s.addr, s.open = ln.Addr().String(), make(map[net.Conn]bool)
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -43,11 +51,11 @@ func startScripted(t testing.TB, script map[string]string) *scripted {
 			all.Go(func() {
 				defer s.note(c, false)
 				defer c.Close()
-				s.serve(c.(*net.TCPConn))
+				serve(c.(*net.TCPConn))
 			})
 		}
 	})
-	t.Cleanup(func() {
+	s.t.Cleanup(func() {
 		_ = ln.Close()
 		s.mu.Lock()
 		for c := range s.open {
@@ -56,7 +64,6 @@ func startScripted(t testing.TB, script map[string]string) *scripted {
 		s.mu.Unlock()
 		all.Wait()
 	})
-	return s
 }
 
 // note counts a connection that has been opened, or closed.
