@@ -412,7 +412,6 @@ func (u *upstreamRequest) passBody() int {
 	b.begin(u)
 	b.total = int64(n)
 	b.end += n
-	u.action("reading upstream")
 	most := int(u.conf.busySize.V)
 	if u.conf.busySize.IsSet {
 		most = max(most, 1)
@@ -420,6 +419,7 @@ func (u *upstreamRequest) passBody() int {
 		most = b.half
 	}
 	if u.buffering {
+		u.action("reading upstream")
 		u.list()
 		u.piping = true
 		u.conn.OnIdle(u.memo.readable)
@@ -430,6 +430,7 @@ func (u *upstreamRequest) passBody() int {
 		}
 	}
 	u.ripen(false)
+	u.action("reading upstream")
 	if b.eager && n == 0 && !b.done {
 		if err := r.output(Buf{Flush: true}); err != nil {
 			return u.bodyPassed(err)
