@@ -15,6 +15,7 @@ type benchCase struct {
 	workers     int    // 1 if 0; more of them run on all cores, beside wrk
 	script      string // of wrk, in its Lua
 	anyStatus   bool   // responses other than 2xx and 3xx are what is wanted
+	redis       bool   // it is about lua-resty-redis
 }
 
 const post4k = `
@@ -75,6 +76,11 @@ var coreCases = []benchCase{
 	{name: "try_files", path: "/try/none", connections: 50},
 	{name: "rewrite chain", path: "/rewrite/one", connections: 50},
 	{name: "POST 4 KiB echoed by Lua", path: "/echo", connections: 50, script: post4k},
+	{name: "cosocket: Redis GET by lua-resty-redis, keep-alive", path: "/redis", connections: 50, redis: true},
+	{name: "cosocket: Redis GET, 1 connection", path: "/redis", connections: 1, redis: true},
+	{name: "cosocket: HTTP round trip, keep-alive", path: "/roundtrip", connections: 50},
+	{name: "cosocket: HTTP round trip, 1 connection", path: "/roundtrip", connections: 1},
+	{name: "cosocket: connect, HTTP/1.0, close", path: "/connect", connections: 50},
 	{name: "return 200 with access log", path: "/logged", connections: 50},
 	{name: "return 200 with access log, buffer=32k", path: "/buffered", connections: 50},
 	{name: "Lua hello with access log", path: "/logged-hello", connections: 50},
@@ -93,6 +99,8 @@ http {
 	client_body_buffer_size 16k;
 	default_type text/plain;
 	lua_shared_dict bench 16m;
+	lua_package_path "$prefix/lualib/?.lua;;";
+	lua_socket_pool_size 100;
 	limit_req_zone $binary_remote_addr zone=limited:1m rate=1000000r/s;
 	init_by_lua_block {
 		local d = ngx.shared.bench
@@ -220,6 +228,7 @@ http {
 			rewrite ^/rewrite/two/(.*)$ /rewritten/$1?x=$x last;
 		}
 		location /rewritten/ { return 200 "$uri $args\n"; }
+		include sockets.conf;
 		location / { log_not_found off; }
 	}
 }

@@ -16,6 +16,7 @@ var needed = []struct{ path, pkg string }{
 	{"/usr/lib/nginx/modules/ngx_http_lua_module.so", "libnginx-mod-http-lua"},
 	{"/usr/lib/x86_64-linux-gnu/lua/5.1/cjson.so", "lua-cjson"},
 	{"/usr/bin/wrk", "wrk"},
+	{"/usr/bin/redis-server", "redis-server"},
 	{"/usr/bin/taskset", "util-linux"},
 }
 

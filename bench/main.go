@@ -28,6 +28,7 @@ type options struct {
 	spread   bool
 	short    bool
 	out      string
+	libs     string
 }
 
 func main() {
@@ -41,6 +42,7 @@ func main() {
 	flag.BoolVar(&o.spread, "spread", true, "also measure how accepts are spread over workers, and idle connections")
 	flag.BoolVar(&o.short, "short", false, "one short round, to see that everything works")
 	flag.StringVar(&o.out, "out", "bench/RESULTS.md", "where the results go, empty for nowhere")
+	flag.StringVar(&o.libs, "libs", os.Getenv("PERILUNE_LUA_LIBS"), "a `folder` with a checkout of lua-resty-redis")
 	flag.Parse()
 	if o.short {
 		o.rounds, o.duration = 1, time.Second
@@ -76,7 +78,14 @@ func run(o *options) error {
 		}
 		programs[1].name, programs[1].globals = "other", ""
 	}
-	if err := runCases(o, programs, rep); err != nil {
+	peers, err := startPeers(o.libs)
+	if peers != nil {
+		defer peers.stop()
+	}
+	if err != nil {
+		return err
+	}
+	if err := runCases(o, programs, peers, rep); err != nil {
 		return err
 	}
 	if mean, worst, ok := geometricMean(rep.cases, apiPrefix); ok {
@@ -106,7 +115,7 @@ func raiseFileLimit() {
 	}
 }
 
-func runCases(o *options, programs []program, rep *report) error {
+func runCases(o *options, programs []program, peers *peers, rep *report) error {
 	wanted := slices.DeleteFunc(slices.Clone(cases), func(c benchCase) bool { return !o.cases.MatchString(c.name) })
 	if len(wanted) == 0 {
 		return nil
@@ -120,12 +129,16 @@ func runCases(o *options, programs []program, rep *report) error {
 		}
 	}()
 	for _, c := range wanted {
+		if why := peers.lacks(c); why != "" {
+			fmt.Printf("%s: skipped: %s\n", c.name, why)
+			continue
+		}
 		workers, core := 1, serverCore
 		if c.workers > 1 {
 			workers, core = c.workers, anyCore
 		}
 		for _, p := range programs[len(running[workers]):] {
-			s, err := start(p, configuration, workers, core)
+			s, err := start(p, configuration, peers, workers, core)
 			if err != nil {
 				return err
 			}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,21 +36,21 @@ type server struct {
 	workers []int
 }
 
-// start starts the program with workers processes on that core.
-func start(p program, configuration string, workers, core int) (*server, error) {
+// start starts the program with workers processes on that core; peers may be nil.
+func start(p program, configuration string, peers *peers, workers, core int) (*server, error) {
 	dir, err := os.MkdirTemp("", "perilune-bench-")
 	if err != nil {
 		return nil, err
 	}
 	s := &server{program: p, dir: dir}
-	if err := s.start(configuration, workers, core); err != nil {
+	if err := s.start(configuration, peers, workers, core); err != nil {
 		s.stop()
 		return nil, fmt.Errorf("%s: %w\n%s", p.name, err, s.stderr.String())
 	}
 	return s, nil
 }
 
-func (s *server) start(configuration string, workers, core int) error {
+func (s *server) start(configuration string, peers *peers, workers, core int) error {
 	for _, d := range []string{"conf", "logs", "html"} {
 		if err := os.Mkdir(filepath.Join(s.dir, d), 0o755); err != nil {
 			return err
@@ -62,13 +61,13 @@ func (s *server) start(configuration string, workers, core int) error {
 			return err
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
+	if peers != nil {
+		if err := peers.install(s.dir); err != nil {
+			return err
+		}
 	}
-	s.addr = l.Addr().String()
-	l.Close()
-	_, port, _ := net.SplitHostPort(s.addr)
+	port := freePort()
+	s.addr = "127.0.0.1:" + port
 	text := fmt.Sprintf("daemon off;\nworker_processes %d;\npid logs/nginx.pid;\nerror_log logs/error.log error;\n", workers)
 	if os.Getuid() == 0 {
 		text += "user root;\n"

@@ -37,7 +37,7 @@ func runSpread(o *options, programs []program, rep *report) error {
 	}
 	for _, p := range programs {
 		for _, listen := range []string{"", " reuseport"} {
-			s, err := start(p, spreadConfiguration(listen), spreadWorkers, anyCore)
+			s, err := start(p, spreadConfiguration(listen), nil, spreadWorkers, anyCore)
 			if err != nil {
 				return err
 			}
@@ -137,7 +137,7 @@ func runIdle(o *options, programs []program, rep *report) error {
 		connections = 500
 	}
 	for _, p := range programs {
-		s, err := start(p, spreadConfiguration(" backlog=4096"), 1, anyCore)
+		s, err := start(p, spreadConfiguration(" backlog=4096"), nil, 1, anyCore)
 		if err != nil {
 			return err
 		}
