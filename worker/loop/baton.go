@@ -1,6 +1,10 @@
 package loop
 
-import "time"
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 type waitState uint8
 
@@ -36,10 +40,56 @@ func (l *Loop) Park(w *Waiter, timeout time.Duration) error {
 	w.state = waitParked
 	l.parked.push(w)
 	l.stats.Parked++
-	l.pass()
-	<-w.sig
+	if !l.wakeFirst(w) {
+		l.pass()
+		<-w.sig
+	}
 	w.state = waitIdle
 	return w.err
+}
+
+// wakeFirst goes on with the turn as long as that calls no handler: with events and
+// timers that only wake somebody, and with waiting for them. It reports whether w is
+// the first one that may go on; then the caller keeps the baton, and no goroutine has
+// been switched to.
+func (l *Loop) wakeFirst(w *Waiter) bool {
+	for l.next == nil {
+		switch {
+		case l.ready.first == w:
+			l.ready.pop()
+			l.nready--
+			return true
+		case l.nready > 0:
+			return false
+		case l.iev < l.nev:
+			ev := &l.events[l.iev]
+			if !l.onlyWakes(ev) {
+				return false
+			}
+			l.iev++
+			l.dispatch(ev)
+		case l.timers.due(l.clock.msec):
+			if t := l.timers.heap[0]; t.w == nil && t.when != 0 && t.when <= l.clock.msec {
+				return false
+			}
+			l.fireTimer()
+		case l.deferred.len() > 0 || l.stopped:
+			return false
+		default:
+			l.poll()
+		}
+	}
+	return false
+}
+
+// onlyWakes reports whether an event does nothing but wake goroutines.
+func (l *Loop) onlyWakes(ev *unix.EpollEvent) bool {
+	index, gen := uint32(ev.Fd), uint32(ev.Pad)
+	if index == 0 {
+		return true // posted functions become deferred ones
+	}
+	s := &l.slots[index]
+	return s.fd == nil || s.gen != gen || s.fd.onlyWakes(ev.Events)
 }
 
 // Wake lets the goroutine that is parked on w go on, with err as the result of
@@ -69,6 +119,9 @@ func (l *Loop) Yield(w *Waiter) error {
 	l.budget--
 	if l.stopped {
 		return ErrStopped
+	}
+	if l.nready == 0 && l.next == nil {
+		return nil
 	}
 	w.prepare()
 	w.state = waitReady

@@ -104,14 +104,26 @@ func (l *Loop) Rearm(f *FD, exclusive bool) error {
 	return nil
 }
 
+// hupMask are the events that tell of the peer's end.
+const hupMask = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+
+// onlyWakes reports whether event would call no handler.
+func (f *FD) onlyWakes(mask uint32) bool {
+	return !f.level && mask&hupMask == 0 && (mask&unix.EPOLLIN == 0 || f.rw != nil) &&
+		(mask&unix.EPOLLOUT == 0 || f.ww != nil || f.Writable && f.rw != nil)
+}
+
 func (f *FD) event(mask uint32) {
-	hup := mask&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
-	readable := mask&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
+	hup := mask&hupMask != 0
+	readable := mask&(unix.EPOLLIN|hupMask) != 0
 	writable := mask&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0
 	if f.level {
 		f.h.OnEvent(f, readable, writable, hup)
 		return
 	}
+	// Each event tells of both directions; room that was there is no news to
+	// a goroutine that waits for input.
+	news := writable && (!f.Writable || hup || f.rw == nil)
 	f.Readable = f.Readable || readable
 	f.Writable = f.Writable || writable
 	f.HUP = f.HUP || hup
@@ -122,10 +134,10 @@ func (f *FD) event(mask uint32) {
 	}
 	if writable && f.ww != nil {
 		l.Wake(f.ww, nil)
-		writable = false
+		news = false
 	}
-	if readable || writable {
-		f.h.OnEvent(f, readable, writable, hup)
+	if readable || news {
+		f.h.OnEvent(f, readable, news, hup)
 	}
 }
 
