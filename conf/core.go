@@ -167,10 +167,8 @@ func initCore(cf *Conf, conf any) error {
 	c.Pid.V = cf.Cycle.FullName(c.Pid.V)
 	c.LockFile.Init("logs/nginx.lock")
 	c.LockFile.V = cf.Cycle.FullName(c.LockFile.V)
-	if len(c.ErrorLogs) == 0 {
-		c.ErrorLogs = []logging.Directive{{
-			Target: cf.Cycle.FullName("logs/error.log"), Level: logging.Error,
-		}}
+	if !slices.ContainsFunc(c.ErrorLogs, func(d logging.Directive) bool { return d.Syslog == nil && d.Memory == nil }) {
+		c.ErrorLogs = append(c.ErrorLogs, logging.Directive{Target: cf.Cycle.FullName("logs/error.log"), Level: logging.Error})
 	}
 	if !c.User.IsSet && !cf.worker && os.Geteuid() == 0 {
 		return c.lookUp("nobody", "nobody", "nogroup")

@@ -181,7 +181,7 @@ func ngxNewIndex(t *vm.Thread) int {
 		if c == nil || c.phase == PhaseInit {
 			return raise(t, "%s", errNoRequest)
 		}
-		c.table = tab
+		c.UseTable(tab)
 	case "status":
 		return setStatus(t)
 	default:
@@ -211,7 +211,7 @@ func ngxCtx(t *vm.Thread) *vm.Table {
 		t.Errorf("%s", errNoRequest)
 	}
 	if c.table == nil {
-		c.table = c.rt.vm.NewTable(0, 4)
+		c.UseTable(c.rt.vm.NewTable(0, 4))
 	}
 	return c.table
 }

@@ -27,9 +27,9 @@ type Subrequest interface {
 
 func captureAPI() []Function {
 	return []Function{
-		{Name: "ngx.location.capture", Args: "(uri, options?)", Phases: phasesResponse, fn: locationCapture,
+		{Name: "ngx.location.capture", Args: "(uri, options?)", Phases: PhasesResponse, fn: locationCapture,
 			Doc: "makes a subrequest and returns a table with status, header, body and truncated; options: method, body, args, ctx, vars, headers, copy_all_vars, share_all_vars, always_forward_body"},
-		{Name: "ngx.location.capture_multi", Args: "({{uri, options?}, ...})", Phases: phasesResponse, fn: locationCaptureMulti,
+		{Name: "ngx.location.capture_multi", Args: "({{uri, options?}, ...})", Phases: PhasesResponse, fn: locationCaptureMulti,
 			Doc: "makes several subrequests at the same time and returns their results when all have ended"},
 	}
 }
@@ -222,9 +222,6 @@ func pairsOption(t *vm.Thread, opts *vm.Table, name string) (list [][2]string) {
 	})
 	return list
 }
-
-// UseTable makes a table ngx.ctx.
-func (c *Ctx) UseTable(tab *vm.Table) { c.table = tab }
 
 // checkAbortable raises an error when another thread waits for subrequests, which
 // cannot be ended.

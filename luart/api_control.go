@@ -13,15 +13,15 @@ import (
 var errExit = errors.New("exit")
 
 func controlAPI() []Function {
-	const exit = phasesResponse | PhaseTimer | PhaseHeaderFilter | PhaseBalancer
+	const exit = PhasesResponse | PhaseTimer | PhaseHeaderFilter | PhaseBalancer
 	return []Function{
 		{Name: "ngx.exit", Args: "(status)", Phases: exit, fn: ngxExit, noRequest: errNoRequest,
 			Doc: "ends the request with a status (from 200 on), or only the phase (ngx.OK, ngx.ERROR, ngx.DECLINED)"},
-		{Name: "ngx.redirect", Args: "(uri, status?)", Phases: phasesResponse, fn: ngxRedirect,
+		{Name: "ngx.redirect", Args: "(uri, status?)", Phases: PhasesResponse, fn: ngxRedirect,
 			Doc: "answers with a redirect, 302 unless another status is given"},
-		{Name: "ngx.exec", Args: "(uri, args?)", Phases: phasesResponse, fn: ngxExec,
+		{Name: "ngx.exec", Args: "(uri, args?)", Phases: PhasesResponse, fn: ngxExec,
 			Doc: "goes on with another location, as an internal redirect"},
-		{Name: "ngx.on_abort", Args: "(callback)", Phases: phasesResponse, fn: ngxOnAbort, noRequest: errNoRequest,
+		{Name: "ngx.on_abort", Args: "(callback)", Phases: PhasesResponse, fn: ngxOnAbort, noRequest: errNoRequest,
 			Doc: "runs a function as a light thread when the client closes the connection early; needs lua_check_client_abort"},
 		{Name: "ngx.sleep", Args: "(seconds)", Phases: phasesYieldable, extra: phasesWaiting, fn: ngxSleep, noRequest: errNoRequest,
 			Doc: "lets the request wait while others go on"},

@@ -22,7 +22,11 @@ func (rt *Runtime) openRespModule() {
 	if !ok {
 		return
 	}
-	tab := rt.vm.NewTable(0, 1)
+	tab := rt.vm.NewTable(0, 2)
+	tab.SetStr("bypass_if_checks", rt.vm.NewFunction("bypass_if_checks", func(t *vm.Thread) int {
+		realRequest(t).req.BypassConditions()
+		return 0
+	}))
 	tab.SetStr("add_header", rt.vm.NewFunction("add_header", respAddHeader))
 	preload.SetStr("ngx.resp", rt.vm.NewFunction("ngx.resp", func(t *vm.Thread) int {
 		t.Push(tab.Value())

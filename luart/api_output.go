@@ -9,7 +9,7 @@ import (
 )
 
 func outputAPI() []Function {
-	const in = phasesResponse
+	const in = PhasesResponse
 	return []Function{
 		{Name: "ngx.print", Args: "(...)", Phases: in, fn: func(t *vm.Thread, c *Ctx) int { return echo(t, c, false) },
 			Doc: "sends its arguments as a part of the response body"},

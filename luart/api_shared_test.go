@@ -65,7 +65,7 @@ func TestSharedAllocations(t *testing.T) {
 		{"lists", `d:lpush("l", i) d:rpop("l") d:llen("l")`, 20},
 	} {
 		rt, _, _, _ := newSharedRuntime(t)
-		fn, err := rt.Inline("k", "local d = ngx.shared.d for i = 1, 1000 do "+tc.code+" end", "=code")
+		fn, _, err := rt.Inline(rt.cfg.Log, "k", "local d = ngx.shared.d for i = 1, 1000 do "+tc.code+" end", "=code")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,13 +88,13 @@ func BenchmarkShared(b *testing.B) {
 	} {
 		b.Run(bc.name, func(b *testing.B) {
 			rt, _, _, _ := newSharedRuntime(b)
-			fn, err := rt.Inline("k", `local d = ngx.shared.d d:set("k", 1) d:set("s", "some text") d:set("long", ("x"):rep(1024)) for i = 1, ngx.ctx.n do `+bc.code+" end", "=code")
+			fn, _, err := rt.Inline(rt.cfg.Log, "k", `local d = ngx.shared.d d:set("k", 1) d:set("s", "some text") d:set("long", ("x"):rep(1024)) for i = 1, ngx.ctx.n do `+bc.code+" end", "=code")
 			if err != nil {
 				b.Fatal(err)
 			}
 			var c Ctx
 			c.Init(rt, newFakeRequest(), &testSettings)
-			set, err := rt.Inline("n", "ngx.ctx.n = "+itoa(b.N), "=code")
+			set, _, err := rt.Inline(rt.cfg.Log, "n", "ngx.ctx.n = "+itoa(b.N), "=code")
 			if err != nil {
 				b.Fatal(err)
 			}

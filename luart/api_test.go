@@ -73,7 +73,7 @@ func TestAPI(t *testing.T) {
 // TestContextIsReleased uses a context again: nothing of the first request is left.
 func TestContextIsReleased(t *testing.T) {
 	rt, _, _ := newTestRuntime(t)
-	fn, err := rt.Inline("k", `ngx.say(ngx.ctx.a) ngx.ctx.a = 1 ngx.header.x = "y" ngx.eof()`, "=t")
+	fn, _, err := rt.Inline(rt.cfg.Log, "k", `ngx.say(ngx.ctx.a) ngx.ctx.a = 1 ngx.header.x = "y" ngx.eof()`, "=t")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestCPULimitIsPerBaton(t *testing.T) {
 		`while true do end`: 503,
 		`while true do pcall(function() while true do end end) end`: 503,
 	} {
-		fn, err := rt.Inline(code, code, "=t")
+		fn, _, err := rt.Inline(rt.cfg.Log, code, code, "=t")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package luart
 
 import (
+	"fmt"
 	"time"
 
 	"perilune/luart/vm"
@@ -41,6 +42,7 @@ type Ctx struct {
 	execArgs       string
 	out            []byte    // what buffering has kept back
 	table          *vm.Table // ngx.ctx
+	tableRef       int       // how many such tables there were when it was made
 
 	entry   thread    // runs the phase's code
 	threads []*thread // of ngx.thread.spawn, all that are not dead
@@ -97,9 +99,7 @@ func (c *Ctx) End() int {
 
 // Release forgets the request, ngx.ctx included.
 func (c *Ctx) Release() {
-	if c.table != nil {
-		logText(c.req, LevelDebug, "lua release ngx.ctx")
-	}
+	c.releaseTable(c.req)
 	c.endPrograms()
 	out := c.out
 	if cap(out) > 64<<10 {
@@ -107,6 +107,27 @@ func (c *Ctx) Release() {
 	}
 	c.closeSockets()
 	*c = Ctx{out: out[:0], sockets: c.sockets, life: c.life + 1}
+}
+
+// UseTable makes a table ngx.ctx.
+func (c *Ctx) UseTable(tab *vm.Table) {
+	if c.table == nil {
+		c.rt.ctxTables++
+		c.tableRef = c.rt.ctxTables
+	}
+	c.table = tab
+}
+
+// releaseTable forgets ngx.ctx.
+func (c *Ctx) releaseTable(l Logger) {
+	if c.table == nil {
+		return
+	}
+	c.rt.ctxTables--
+	c.table = nil
+	if l.LogEnabled(LevelDebug) {
+		l.Log(LevelDebug, fmt.Appendf(nil, "lua release ngx.ctx at ref %d", c.tableRef))
+	}
 }
 
 // reset makes the context ready for another phase of the same request.

@@ -218,6 +218,7 @@ func (r *fakeRequest) HasContentLength() bool   { return r.length >= 0 }
 func (r *fakeRequest) SetContentLength(n int64) { r.length = n }
 func (r *fakeRequest) ClearContentLength()      { r.length = -1 }
 func (r *fakeRequest) ClearAcceptRanges()       {}
+func (r *fakeRequest) BypassConditions()        {}
 func (r *fakeRequest) SetDefaultContentType() {
 	if r.contentType == "" {
 		r.contentType = "text/plain"
@@ -259,7 +260,7 @@ func newTestRuntime(t testing.TB) (*Runtime, *fakeLoop, *fakeLog) {
 // run runs content code for a request and returns the handler's result.
 func run(t testing.TB, rt *Runtime, r *fakeRequest, phase Phase, code string) int {
 	t.Helper()
-	fn, err := rt.Inline(code, code, "=content_by_lua(nginx.conf:1)")
+	fn, _, err := rt.Inline(rt.cfg.Log, code, code, "=content_by_lua(nginx.conf:1)")
 	if err != nil {
 		t.Fatalf("load: %v", err)
 	}

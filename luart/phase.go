@@ -27,9 +27,10 @@ const (
 
 // Sets of phases that the tables of the API use.
 const (
-	phasesResponse  = PhaseServerRewrite | PhaseRewrite | PhaseAccess | PhasePrecontent | PhaseContent
-	phasesYieldable = phasesResponse | PhaseTimer
-	phasesRequest   = phasesResponse | PhaseSet | PhaseHeaderFilter | PhaseBodyFilter | PhaseLog | PhaseBalancer
+	// PhasesResponse are those whose code may answer the request.
+	PhasesResponse  = PhaseServerRewrite | PhaseRewrite | PhaseAccess | PhasePrecontent | PhaseContent
+	phasesYieldable = PhasesResponse | PhaseTimer
+	phasesRequest   = PhasesResponse | PhaseSet | PhaseHeaderFilter | PhaseBodyFilter | PhaseLog | PhaseBalancer
 	// phasesWaiting are those where perilune can wait though ngx_lua cannot.
 	phasesWaiting = PhaseSet | PhaseHeaderFilter | PhaseBodyFilter | PhaseLog | PhaseInitWorker
 	// phasesThreads are those of them whose code may have light threads.

@@ -163,6 +163,8 @@ type Request interface {
 	ClearContentLength()
 	ClearAcceptRanges()
 	SetDefaultContentType() // unless one is set already
+	// BypassConditions keeps the server from answering If-Modified-Since and its like.
+	BypassConditions()
 	// SetRedirect sets the status and the Location of a redirect.
 	SetRedirect(status int, location string)
 	// InternalRedirect does what ngx.exec asks for and returns what the phase's

@@ -3,8 +3,6 @@ package luart
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 	"time"
 
@@ -61,10 +59,11 @@ type Config struct {
 // Runtime is the Lua of a worker: its virtual machine with the ngx API, the
 // compiled chunks, and threads for requests.
 type Runtime struct {
-	cfg     Config
-	vm      *vm.VM
-	threads []*vm.Thread
-	chunks  map[string]*vm.Function // by cache key
+	cfg       Config
+	vm        *vm.VM
+	threads   []*vm.Thread
+	chunks    map[string]chunk // by cache key
+	chunkRefs int
 
 	methods     map[uint32]vm.Value
 	headerNames map[string]vm.Value // lower-case names by names as received
@@ -75,6 +74,9 @@ type Runtime struct {
 	scratch     []byte // taken by whoever fills it
 	unescaped   []byte
 	shared      []byte // strings out of dictionaries pass through it
+
+	ctxTables int // tables ngx.ctx that are in use
+	users     int // of a machine that is not the worker's only one, see CountUsers
 
 	initWorkerLog Logger
 	cpu           cpuLimit
@@ -93,7 +95,7 @@ func New(cfg Config) *Runtime {
 	rt := &Runtime{
 		cfg:         cfg,
 		vm:          cfg.Console,
-		chunks:      make(map[string]*vm.Function),
+		chunks:      make(map[string]chunk),
 		methods:     make(map[uint32]vm.Value, len(methodNames)),
 		headerNames: make(map[string]vm.Value),
 		dashedNames: make(map[string]string),
@@ -246,12 +248,15 @@ func expandPath(path, def, prefix string) string {
 	return strings.ReplaceAll(path, mark, def)
 }
 
-// thread takes a thread out of the pool.
+// thread takes a thread out of the pool. Like release it tells of that only where
+// ngx_lua has a pool of threads: for code that may wait.
 func (rt *Runtime) thread(c *Ctx) *vm.Thread {
 	var t *vm.Thread
 	if n := len(rt.threads); n > 0 {
 		t = rt.threads[n-1]
-		logText(c.logger(rt), LevelDebug, "lua reusing cached lua thread")
+		if c.phase&phasesYieldable != 0 {
+			logText(c.logger(rt), LevelDebug, "lua reusing cached lua thread")
+		}
 		rt.threads = rt.threads[:n-1]
 	} else {
 		t = rt.vm.NewThread()
@@ -264,7 +269,9 @@ func (rt *Runtime) release(t *vm.Thread) {
 	c := context(t)
 	t.Data = nil
 	if len(rt.threads) < rt.cfg.ThreadCache {
-		logText(c.logger(rt), LevelDebug, "lua caching unused lua thread")
+		if c.phase&phasesYieldable != 0 {
+			logText(c.logger(rt), LevelDebug, "lua caching unused lua thread")
+		}
 		t.Reset()
 		rt.threads = append(rt.threads, t)
 	}
@@ -277,38 +284,6 @@ type LoadError struct {
 }
 
 func (e *LoadError) Error() string { return e.Text }
-
-// Inline returns the function of inline code; key names it in the cache.
-func (rt *Runtime) Inline(key, source, chunkname string) (*vm.Function, error) {
-	if fn := rt.chunks[key]; fn != nil {
-		return fn, nil
-	}
-	fn, err := rt.vm.Load(bytesOf(source), chunkname)
-	if err != nil {
-		return nil, &LoadError{statusInternalError, "failed to load inlined Lua code: " + err.Error()}
-	}
-	rt.chunks[key] = fn
-	return fn, nil
-}
-
-// File returns the function of a file; key names it in the cache.
-func (rt *Runtime) File(key, path string) (*vm.Function, error) {
-	if fn := rt.chunks[key]; fn != nil {
-		return fn, nil
-	}
-	fn, err := rt.vm.LoadFile(path)
-	if err != nil {
-		status := statusInternalError
-		if f, openErr := os.Open(path); openErr == nil {
-			_ = f.Close()
-		} else if status = statusUnavailable; errors.Is(openErr, fs.ErrNotExist) {
-			status = 404
-		}
-		return nil, &LoadError{status, fmt.Sprintf("failed to load external Lua file \"%s\": %s", path, err)}
-	}
-	rt.chunks[key] = fn
-	return fn, nil
-}
 
 // LoadStatus is the status that a request gets when its code could not be loaded.
 func LoadStatus(err error) int {
@@ -325,7 +300,7 @@ func LoadStatus(err error) int {
 func (rt *Runtime) Run(c *Ctx, phase Phase, fn *vm.Function) int {
 	old := c.phase
 	c.phase = phase
-	if phase&phasesResponse != 0 {
+	if phase&PhasesResponse != 0 {
 		c.reset()
 		c.enteredContent = phase == PhaseContent
 		c.watchClient()
@@ -418,6 +393,34 @@ func (rt *Runtime) runInit(phase Phase, name string, fn *vm.Function, err error)
 	text := name + " error: " + describeSync(err)
 	logText(c.logger(rt), LevelError, text)
 	return fmt.Errorf("%s", text)
+}
+
+// CountUsers begins to count who needs a machine that is not the worker's only one:
+// a request whose code is not cached, and the timers that it has started.
+func (rt *Runtime) CountUsers() { rt.users = 1 }
+
+func (rt *Runtime) use() {
+	if rt.users > 0 {
+		rt.users++
+	}
+}
+
+// Unuse says that one user has gone. With the last one the machine has.
+func (rt *Runtime) Unuse() {
+	if rt.users == 0 {
+		return
+	}
+	debug := rt.cfg.Log.LogEnabled(LevelDebug)
+	if debug {
+		rt.cfg.Log.Log(LevelDebug, fmt.Appendf(nil, "lua decrementing the reference count for Lua VM: %d", rt.users))
+	}
+	if rt.users--; rt.users > 0 {
+		return
+	}
+	rt.CloseIdle()
+	if debug {
+		rt.cfg.Log.Log(LevelDebug, fmt.Appendf(nil, "lua close the global Lua VM %p", rt.vm))
+	}
 }
 
 // resumed is called whenever Lua code gets the baton: its time begins anew.

@@ -71,7 +71,7 @@ func socketAPI() []Function {
 			Doc: "makes a stream socket and connects it"},
 		{Name: "ngx.socket.udp", Args: "()", Phases: in, extra: extra, fn: udpNew, noRequest: errNoRequest,
 			Doc: "makes a datagram socket"},
-		{Name: "ngx.req.socket", Args: "(raw?)", Phases: phasesResponse, fn: reqSocket,
+		{Name: "ngx.req.socket", Args: "(raw?)", Phases: PhasesResponse, fn: reqSocket,
 			Doc: "a socket that reads the body of the request; with true one that has the whole connection to the client"},
 	}
 }

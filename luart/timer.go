@@ -83,6 +83,7 @@ func timerNew(t *vm.Thread, c *Ctx, every bool) int {
 	if exiting {
 		x.hold()
 	}
+	rt.use()
 	x.start(delay)
 	return succeed(t)
 }
@@ -125,6 +126,7 @@ func (x *timer) fire() {
 	if x.every > 0 && !rt.cfg.Worker.Exiting() {
 		next := *x
 		next.held = false
+		rt.use()
 		next.start(x.every)
 	}
 	if rt.timers.running >= rt.cfg.Timers.Running {
@@ -132,6 +134,7 @@ func (x *timer) fire() {
 		logText(rt.cfg.Log, LevelAlert, fmt.Sprintf("lua failed to run timer with function defined at %s:%d: %d lua_max_running_timers are not enough",
 			in.Source, in.LineDefined, rt.cfg.Timers.Running))
 		x.release()
+		rt.Unuse()
 		return
 	}
 	x.hold()
@@ -145,8 +148,10 @@ func (x *timer) fire() {
 	rt.release(t)
 	c.endPrograms()
 	rt.timers.running--
+	c.releaseTable(x.log)
 	logText(x.log, LevelDebug, "http lua close fake http connection")
 	x.release()
+	rt.Unuse()
 }
 
 func (x *timer) release() {

@@ -62,6 +62,10 @@ var functions = map[string]*function{
 	"gettimeofday":  {"pp", 'i', "int gettimeofday(struct timeval *tv, void *tz)", libGettimeofday},
 	"clock_gettime": {"ip", 'i', "int clock_gettime(clockid_t clock, struct timespec *ts)", libClockGettime},
 
+	"malloc": {"i", 'p', "void *malloc(size_t size)", func(c *call) { c.allocate(c.args[0].n, 1) }},
+	"calloc": {"ii", 'p', "void *calloc(size_t n, size_t size)", func(c *call) { c.allocate(c.args[0].n, c.args[1].n) }},
+	"free":   {"p", 0, "void free(void *p)", func(*call) {}}, // the collector's task
+
 	"memcpy":  {"ppi", 'p', "void *memcpy(void *dst, const void *src, size_t n)", libMemcpy},
 	"memmove": {"ppi", 'p', "void *memmove(void *dst, const void *src, size_t n)", libMemcpy},
 	"memset": {"pii", 'p', "void *memset(void *dst, int c, size_t n)", func(c *call) {
@@ -91,6 +95,18 @@ func (c *call) result(n int, err error) {
 		errno = unix.EINVAL
 	}
 	c.fail(int(errno))
+}
+
+// maxAllocation is the largest piece of memory that malloc makes.
+const maxAllocation = 1 << 30
+
+// allocate makes n pieces of memory of that size, of zeros.
+func (c *call) allocate(n, size int64) {
+	if n < 0 || size < 0 || n > maxAllocation || size > maxAllocation || n*size > maxAllocation {
+		c.l.errno = int(unix.ENOMEM)
+		return
+	}
+	c.ptr = pointer{mem: &block{b: make([]byte, n*size)}}
 }
 
 // wait does what takes long, and lets others run meanwhile, who may make calls as

@@ -146,6 +146,8 @@ func locationCommands() []conf.Command {
 			"Whether absolute redirects name the port; on by default."),
 		loc("log_not_found", conf.Flag, flag(func(c *LocConf) *conf.Setting[bool] { return &c.LogNotFound }),
 			"Whether missing files are logged; on by default."),
+		loc("log_subrequest", conf.Flag, flag(func(c *LocConf) *conf.Setting[bool] { return &c.LogSubrequest }),
+			"Whether subrequests go through the log phase as well; off by default."),
 		loc("chunked_transfer_encoding", conf.Flag, flag(func(c *LocConf) *conf.Setting[bool] { return &c.ChunkedTransferEncoding }),
 			"Whether responses of unknown length are chunked; on by default."),
 		loc("server_tokens", conf.Take1, conf.SetEnum(func(c *LocConf) *conf.Setting[TokensMode] { return &c.ServerTokens },
@@ -358,6 +360,7 @@ func mergeLoc(cf *conf.Conf, prev, c any) error {
 	l.ServerNameInRedirect.Merge(p.ServerNameInRedirect, false)
 	l.PortInRedirect.Merge(p.PortInRedirect, true)
 	l.LogNotFound.Merge(p.LogNotFound, true)
+	l.LogSubrequest.Merge(p.LogSubrequest, false)
 	l.ServerTokens.Merge(p.ServerTokens, TokensOn)
 	l.ChunkedTransferEncoding.Merge(p.ChunkedTransferEncoding, true)
 	l.Resolver.Merge(p.Resolver, nil)

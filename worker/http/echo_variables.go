@@ -2,16 +2,9 @@ package http
 
 import "strconv"
 
-// appendClientHeader appends the header of the client's request, put together again.
+// appendClientHeader appends the header of the client's request as it was received, headers that nginx ignores included.
 func appendClientHeader(r *Request, dst []byte, _ string) ([]byte, bool) {
-	m := r.Main
-	dst = append(append(dst, m.RequestLine...), "\r\n"...)
-	for i := range m.HeadersIn.List {
-		h := &m.HeadersIn.List[i]
-		dst = append(append(dst, h.Name...), ": "...)
-		dst = append(append(dst, h.Value...), "\r\n"...)
-	}
-	return append(dst, "\r\n"...), true
+	return r.AppendRawHeader(dst, true), true
 }
 
 var echoVariables = []Variable{

@@ -37,6 +37,12 @@ func (r *Request) SetURI(uri []byte, jump bool) {
 	r.engine.changed, r.engine.displaced = jump, r.engine.displaced || !jump
 }
 
+// SetArgs gives the request other arguments, which it keeps; an upstream gets them, too.
+func (r *Request) SetArgs(args []byte) {
+	r.Args, r.HasArgs = args, len(args) > 0
+	r.engine.rewritten = true
+}
+
 // AppendRawHeader appends the header of the request as the client has sent it, with
 // or without the request line.
 func (r *Request) AppendRawHeader(dst []byte, withLine bool) []byte {

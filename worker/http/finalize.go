@@ -134,9 +134,7 @@ func (r *Request) free() {
 	r.engine.ended = true
 	r.runCleanups()
 	c.action = "logging request"
-	for _, h := range r.MainConf.handlers[Log] {
-		h(r)
-	}
+	r.log()
 	c.action = "closing request"
 	r.restoreAddr()
 	s := r.Server
@@ -153,6 +151,13 @@ func (r *Request) free() {
 		c.req = nil
 	}
 	s.freeRequest(r)
+}
+
+// log goes through the log phase.
+func (r *Request) log() {
+	for _, h := range r.MainConf.handlers[Log] {
+		h(r)
+	}
 }
 
 // AddCleanup has f called when the request ends, the last one added first.

@@ -119,6 +119,7 @@ type LocConf struct {
 	ServerNameInRedirect     conf.Setting[bool]
 	PortInRedirect           conf.Setting[bool]
 	LogNotFound              conf.Setting[bool]
+	LogSubrequest            conf.Setting[bool]
 	ServerTokens             conf.Setting[TokensMode]
 	ChunkedTransferEncoding  conf.Setting[bool]
 	DefaultType              conf.Setting[string]

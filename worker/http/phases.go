@@ -328,10 +328,20 @@ func (r *Request) redirectAllowed(complaint string, to []byte) bool {
 	return false
 }
 
+// Displacer is a module's context in Request.Ctx that wants to know of the end of
+// the request although an internal redirect has made it void: Displaced is left
+// in its place.
+type Displacer interface{ Displaced() any }
+
 // startOver runs the phases again within the handler that asked for it, which
 // then returns Done. The contexts of the modules are void.
 func (r *Request) startOver(phase int) {
-	clear(r.Ctx)
+	for i, ctx := range r.Ctx {
+		r.Ctx[i] = nil
+		if d, ok := ctx.(Displacer); ok {
+			r.Ctx[i] = d.Displaced()
+		}
+	}
 	r.Internal = true
 	r.parts.pipelined = false
 	r.engine.phase = phase

@@ -184,7 +184,7 @@ type Request struct {
 	AllowRanges bool
 	SingleRange bool // not more than one part
 	Quoted      bool // the URI that was sent had percent-encoding or a plus in its path
-	// Unconditional keeps the filters from answering If-Modified-Since and its like: the upstream has done so.
+	// Unconditional keeps the filters from answering If-Modified-Since and its like, as when the upstream has done so.
 	Unconditional bool
 
 	Conn     *Conn

@@ -239,6 +239,9 @@ func (r *Request) endSub() {
 		return
 	}
 	s.done = true
+	if r.Loc.LogSubrequest.V {
+		r.log()
+	}
 	if !s.capture {
 		r.Parent.advance()
 	}
@@ -424,7 +427,7 @@ func (r *Request) freeSubrequests() {
 }
 
 // AddSubrequestEnd adds a function to call for each subrequest before its memory is used again, at the end of the main
-// request: the log phase is the main request's alone. For Postconfiguration.
+// request: the log phase is the main request's alone, unless log_subrequest is on. For Postconfiguration.
 func (m *MainConf) AddSubrequestEnd(h func(sr *Request)) {
 	m.subrequestEnds = append(m.subrequestEnds, h)
 }

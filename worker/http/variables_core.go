@@ -66,10 +66,7 @@ func argsOf(r *Request) []byte { return r.Args }
 
 func schemeOf(*Request) string { return "http" }
 
-func setArgs(r *Request, value []byte) {
-	r.Args = r.view(value)
-	r.HasArgs = len(r.Args) > 0
-}
+func setArgs(r *Request, value []byte) { r.SetArgs(r.view(value)) }
 
 func isArgs(r *Request) string {
 	if len(r.Args) > 0 {

@@ -1,6 +1,8 @@
 package httplua
 
 import (
+	"crypto/md5"
+	"fmt"
 	"time"
 
 	"perilune/conf"
@@ -299,7 +301,7 @@ func newCode(cf *conf.Conf, tag, source string, file bool) (*code, error) {
 	x := &code{source: source, file: file, fn: &cached{}}
 	if !file {
 		x.chunkname = cf.LuaChunkName(tag)
-		x.key = x.chunkname + "\x00" + source
+		x.key = fmt.Sprintf("%s_nhli_%x", tag, md5.Sum([]byte(source)))
 		return x, nil
 	}
 	script, err := http.CompileScript(cf, source)
@@ -308,14 +310,16 @@ func newCode(cf *conf.Conf, tag, source string, file bool) (*code, error) {
 	}
 	if path, ok := script.Constant(); ok {
 		x.path = cf.Cycle.FullName(path)
-		x.key = fileKey(x.path)
+		x.key = fileKey(source)
 	} else {
 		x.script = script
 	}
 	return x, nil
 }
 
-func fileKey(path string) string { return "@" + path }
+// fileKey is the key of a file in the cache of code. As in ngx_lua inline code has
+// its source in the key and not its place.
+func fileKey(path string) string { return fmt.Sprintf("nhlf_%x", md5.Sum([]byte(path))) }
 
 func setPath(f func(*mainConf) *conf.Setting[string]) func(*conf.Conf, any) error {
 	return func(cf *conf.Conf, c any) error {

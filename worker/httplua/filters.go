@@ -27,6 +27,26 @@ func traceFilter(r *http.Request, what string) {
 	}
 }
 
+// traceCapturedHeader and traceCapturedBody write what ngx_lua's filters for
+// captured responses say of every response. The capturing itself is the engine's.
+func traceCapturedHeader(next http.HeaderFilter) http.HeaderFilter {
+	return func(r *http.Request) error {
+		if r.ErrorLog().Enabled(logging.Debug) {
+			r.Log(logging.Debug, "lua capture header filter, uri \"%s\"", r.URI)
+		}
+		return next(r)
+	}
+}
+
+func traceCapturedBody(next http.BodyFilter) http.BodyFilter {
+	return func(r *http.Request, b http.Buf) error {
+		if r.ErrorLog().Enabled(logging.Debug) {
+			r.Log(logging.Debug, "lua capture body filter, uri \"%s\"", r.URI)
+		}
+		return next(r, b)
+	}
+}
+
 func headerFilter(next http.HeaderFilter) http.HeaderFilter {
 	return func(r *http.Request) error {
 		traceFilter(r, "header")

@@ -17,7 +17,7 @@ func postconfiguration(cf *conf.Conf) error {
 	}
 	m := mainOf(cf)
 	core := cf.Ctx.Main[http.CoreModule.Index].(*http.MainConf)
-	if m.used == 0 {
+	if m.used == 0 && m.mallocTrim.V == 0 {
 		return nil
 	}
 	add := func(phase luart.Phase, at http.Phase, h http.Handler, first bool) {
@@ -33,6 +33,10 @@ func postconfiguration(cf *conf.Conf) error {
 	add(luart.PhaseRewrite, http.Rewrite, rewriteHandler, m.rewriteNoPostpone.V)
 	add(luart.PhaseAccess, http.Access, accessHandler, m.accessNoPostpone.V)
 	add(luart.PhasePrecontent, http.Precontent, precontentHandler, m.precontentNoPostpone.V)
+	if m.used&luart.PhasesResponse != 0 {
+		core.AddHeaderFilter(traceCapturedHeader)
+		core.AddBodyFilter(traceCapturedBody)
+	}
 	if m.used&(luart.PhaseHeaderFilter|luart.PhaseBodyFilter) != 0 {
 		core.AddHeaderFilter(headerFilter)
 	}
@@ -67,25 +71,29 @@ func (q *request) needBody(l *locConf) int {
 func (q *request) load(x *code) (*vm.Function, int) {
 	rt := q.lua.Runtime()
 	if q.own == nil && x.fn.fn != nil {
+		if q.LogEnabled(luart.LevelDebug) {
+			luart.TraceHit(q, x.key, x.fn.ref)
+		}
 		return x.fn.fn, luart.OK
 	}
 	var fn *vm.Function
+	var ref int
 	var err error
 	switch {
 	case !x.file:
-		fn, err = rt.Inline(x.key, x.source, x.chunkname)
+		fn, ref, err = rt.Inline(q, x.key, x.source, x.chunkname)
 	case x.script != nil:
 		path := q.r.Server.Cycle().FullName(string(x.script.AppendTo(q.r, nil)))
-		fn, err = rt.File(fileKey(path), path)
+		fn, ref, err = rt.File(q, fileKey(path), path, true)
 	default:
-		fn, err = rt.File(x.key, x.path)
+		fn, ref, err = rt.File(q, x.key, x.path, false)
 	}
 	if err != nil {
 		q.r.Log(logging.Error, "%s", err.Error())
 		return nil, luart.LoadStatus(err)
 	}
 	if q.own == nil && x.script == nil {
-		x.fn.fn = fn
+		*x.fn = cached{fn, ref}
 	}
 	return fn, luart.OK
 }
@@ -198,15 +206,22 @@ func logHandler(r *http.Request) int {
 	if w == nil {
 		return http.OK
 	}
-	if w.main.used&luart.PhaseLog != 0 {
+	if every := w.main.mallocTrim.V; every > 0 {
+		w.trim(r, every)
+		trace(r, "log")
+	} else if w.main.used&luart.PhaseLog != 0 {
+		if r.ErrorLog().Enabled(logging.Debug) {
+			r.Log(logging.Debug, "malloc_trim() disabled")
+		}
 		trace(r, "log")
 	}
-	w.trim()
 	if l := locOf(r); l.log != nil {
 		if q := w.contextOf(r, l); q != nil {
 			q.run(luart.PhaseLog, l.log)
 		}
 	}
-	w.release(r)
+	if r == r.Main {
+		w.release(r)
+	}
 	return http.OK
 }

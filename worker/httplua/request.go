@@ -18,9 +18,20 @@ type request struct {
 	w   *Worker
 	own *luart.Runtime // with lua_code_cache off
 
+	displaced  *request // of before an internal redirect
 	lengthText [20]byte
 	discarded  bool // ngx.req.discard_body was called
 }
+
+// displaced is the context of a request that was redirected internally: its code may
+// still run, and what it has is released with the request.
+type displaced request
+
+// Displaced implements [http.Displacer].
+func (q *request) Displaced() any { return (*displaced)(q) }
+
+// Displaced implements [http.Displacer].
+func (q *displaced) Displaced() any { return q }
 
 // contextOf returns the module's context of a request, made at its first use. It
 // is nil when init_by_lua has failed in a machine of the request's own.
@@ -42,10 +53,14 @@ func (w *Worker) contextOf(r *http.Request, l *locConf) *request {
 		if err != nil {
 			return nil
 		}
+		own.CountUsers()
 		rt, q.own = own, own
 	}
 	q.r = r
 	q.lua.Init(rt, q, &l.settings)
+	if old, ok := r.Ctx[Module.Index].(*displaced); ok {
+		q.displaced = (*request)(old)
+	}
 	r.Ctx[Module.Index] = q
 	return q
 }
@@ -53,20 +68,27 @@ func (w *Worker) contextOf(r *http.Request, l *locConf) *request {
 // maxFree is how many contexts are kept for further requests.
 const maxFree = 1024
 
-// release takes the context from a request that ends.
+// release takes the contexts from a request that ends.
 func (w *Worker) release(r *http.Request) {
-	q, ok := r.Ctx[Module.Index].(*request)
-	if !ok {
-		return
+	var q *request
+	switch ctx := r.Ctx[Module.Index].(type) {
+	case *request:
+		q = ctx
+	case *displaced:
+		q = (*request)(ctx)
 	}
 	r.Ctx[Module.Index] = nil
-	q.lua.Release()
-	if q.own != nil {
-		q.own.CloseIdle()
-	}
-	q.r, q.own, q.discarded = nil, nil, false
-	if len(w.free) < maxFree {
-		w.free = append(w.free, q)
+	for q != nil {
+		older := q.displaced
+		q.lua.Release()
+		if q.own != nil {
+			q.own.Unuse()
+		}
+		q.r, q.own, q.displaced, q.discarded = nil, nil, nil, false
+		if len(w.free) < maxFree {
+			w.free = append(w.free, q)
+		}
+		q = older
 	}
 }
 
@@ -102,10 +124,7 @@ func (q *request) Origin() string {
 	return s
 }
 
-func (q *request) SetArgs(args []byte) {
-	q.r.Args = append([]byte{}, args...)
-	q.r.HasArgs = len(args) > 0
-}
+func (q *request) SetArgs(args []byte) { q.r.SetArgs(append([]byte{}, args...)) }
 
 func (q *request) AppendRawHeader(dst []byte, withoutRequestLine bool) []byte {
 	return q.r.AppendRawHeader(dst, !withoutRequestLine)
@@ -249,6 +268,7 @@ func (q *request) SetContentLength(n int64) { q.r.HeadersOut.ContentLengthN = n 
 
 func (q *request) ClearContentLength()    { q.r.ClearContentLength() }
 func (q *request) ClearAcceptRanges()     { q.r.ClearAcceptRanges() }
+func (q *request) BypassConditions()      { q.r.Unconditional = true }
 func (q *request) SetDefaultContentType() { q.r.SetContentType() }
 
 func (q *request) SetRedirect(status int, location string) {

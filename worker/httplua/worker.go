@@ -3,6 +3,7 @@ package httplua
 import (
 	"fmt"
 	"runtime/debug"
+	"runtime/metrics"
 	"time"
 
 	"perilune/conf"
@@ -24,7 +25,10 @@ type Worker struct {
 
 // cached is the compiled function of a directive's code in the runtime that all
 // requests share.
-type cached struct{ fn *vm.Function }
+type cached struct {
+	fn  *vm.Function
+	ref int // its number
+}
 
 // Init makes the Lua machine of a worker and runs init_by_lua. It must be called
 // with the loop's baton, after http.NewServer. Its error has been logged; the
@@ -36,7 +40,7 @@ func Init(srv *http.Server, info luart.Worker, configure string) error {
 		return nil
 	}
 	m := mainConfOf(srv)
-	if m.used == 0 && m.init == nil && m.initWorker == nil && m.exitWorker == nil {
+	if m.used == 0 && m.mallocTrim.V == 0 && m.init == nil && m.initWorker == nil && m.exitWorker == nil {
 		return nil
 	}
 	return start(srv, info, configure, nil)
@@ -131,6 +135,8 @@ func ExitWorker(srv *http.Server) {
 		_ = runHook(m.worker.rt, luart.PhaseExitWorker, m.exitWorker)
 	}
 	m.worker.rt.FlushLoggers(lastFlush)
+	m.worker.rt.CountUsers()
+	m.worker.rt.Unuse()
 }
 
 // Memory is what the values of the Lua machine take at most, in bytes: they live
@@ -146,16 +152,30 @@ func mainConfOf(srv *http.Server) *mainConf {
 	return srv.Cycle().HTTP.Main[Module.Index].(*mainConf)
 }
 
-// trim gives memory back as lua_malloc_trim says.
-func (w *Worker) trim() {
-	every := w.main.mallocTrim.V
-	if every == 0 {
+// trim gives memory back as lua_malloc_trim says, with ngx_lua's message of it.
+func (w *Worker) trim(r *http.Request, every int) {
+	if w.untrimmed++; w.untrimmed < every {
 		return
 	}
-	if w.untrimmed++; w.untrimmed >= every {
-		w.untrimmed = 0
+	w.untrimmed = 0
+	if !r.ErrorLog().Enabled(logging.Debug) {
 		debug.FreeOSMemory()
+		return
 	}
+	before := releasedMemory()
+	debug.FreeOSMemory()
+	released := 0
+	if releasedMemory() > before {
+		released = 1
+	}
+	r.Log(logging.Debug, "malloc_trim(1) returned %d", released)
+}
+
+// releasedMemory is how much of the heap's memory the system has back.
+func releasedMemory() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 // newRuntime makes a machine in which init_by_lua has run.
