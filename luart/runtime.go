@@ -309,8 +309,8 @@ func (rt *Runtime) Run(c *Ctx, phase Phase, fn *vm.Function) int {
 	rt.resumed()
 	_, err := c.runEntry(t, fn.Value())
 	c.unwatchClient()
-	rc := rt.finish(c, t, err)
 	rt.release(t)
+	rc := rt.finish(c, err)
 	c.phase = old
 	return rc
 }
@@ -332,7 +332,7 @@ func (rt *Runtime) runFilter(c *Ctx, phase Phase, fn *vm.Function) (vm.Value, er
 }
 
 // finish is what comes after the Lua code of a phase.
-func (rt *Runtime) finish(c *Ctx, t *vm.Thread, err error) int {
+func (rt *Runtime) finish(c *Ctx, err error) int {
 	if err == nil {
 		if c.enteredContent && c.phase == PhaseContent {
 			return c.sendLast()

@@ -143,9 +143,9 @@ func (x *timer) fire() {
 	t := rt.thread(c)
 	rt.resumed()
 	_, err := c.runEntry(t, x.fn.Value(), x.args...)
-	rt.finish(c, t, err)
-	c.closeSockets()
 	rt.release(t)
+	rt.finish(c, err)
+	c.closeSockets()
 	c.endPrograms()
 	rt.timers.running--
 	c.releaseTable(x.log)

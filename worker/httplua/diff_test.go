@@ -25,6 +25,8 @@ import (
 //	-- request --   lines of a request; CR is added to those of the header
 //	-- aborted request -- one whose client goes when the response begins
 //	-- response --  what comes back to it, \r written out
+//	-- grep --      a regular expression: the error log is written at level debug,
+//	                and only what the expression matches in it is compared
 //	-- log --       what all requests have left in the error log
 //	-- nginx log -- likewise of nginx, where the two differ on purpose
 //
@@ -117,7 +119,11 @@ func (c *diffCase) prefix(t testing.TB, head, http, listen string) string {
 			t.Fatal(err)
 		}
 	}
-	text := head + c.get("main") + "error_log logs/error.log info; pid logs/nginx.pid; worker_processes 1;\nevents { worker_connections 4096; }\n" +
+	level := "info"
+	if c.has("grep") {
+		level = "debug"
+	}
+	text := head + c.get("main") + "error_log logs/error.log " + level + "; pid logs/nginx.pid; worker_processes 1;\nevents { worker_connections 4096; }\n" +
 		"http { access_log off; default_type text/plain; client_body_temp_path body; " + http + "\n" + c.get("http") +
 		"server { listen " + listen + ";\n" + c.get("server") + "} }\n"
 	files := map[string]string{"conf/nginx.conf": text}
@@ -238,6 +244,20 @@ func readLog(t testing.TB, dir, addr string) string {
 	return normalize(s, addr, dir)
 }
 
+// log returns the error log as far as the case looks at it.
+func (c *diffCase) log(t testing.TB, dir, addr string) string {
+	t.Helper()
+	if !c.has("grep") {
+		return readLog(t, dir, addr)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "logs/error.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := regexp.MustCompile(`(?m)` + strings.TrimSpace(c.get("grep")))
+	return normalize(strings.Join(wanted.FindAllString(string(data), -1), "\n"), addr, dir)
+}
+
 func caseFiles(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob("testdata/*.txt")
@@ -307,7 +327,7 @@ func TestNginx(t *testing.T) {
 			waitFor(t, addr)
 			responses := c.ask(t, addr)
 			stop()
-			log := readLog(t, dir, addr)
+			log := c.log(t, dir, addr)
 			if *update {
 				c.write(t, path, responses, log)
 				return

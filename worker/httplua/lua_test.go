@@ -48,21 +48,27 @@ func tryStartMain(t testing.TB, main, http, srv string, files map[string]string)
 // get returns the status line and the body of a response.
 func (s *server) get(t testing.TB, path string) (status, body string) {
 	t.Helper()
+	return s.getWith(t, path, "")
+}
+
+// getWith is get with a header.
+func (s *server) getWith(t testing.TB, path, header string) (status, body string) {
+	t.Helper()
 	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.0\r\nHost: h\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.0\r\nHost: h\r\n"+header+"\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	raw, err := io.ReadAll(conn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	header, body, _ := strings.Cut(string(raw), "\r\n\r\n")
-	status, _, _ = strings.Cut(header, "\r\n")
+	head, body, _ := strings.Cut(string(raw), "\r\n\r\n")
+	status, _, _ = strings.Cut(head, "\r\n")
 	return strings.TrimPrefix(status, "HTTP/1.1 "), body
 }
 

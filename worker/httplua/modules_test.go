@@ -227,3 +227,31 @@ func TestProcess(t *testing.T) {
 	`, nil)
 	s.expect(t, "/", "200 OK", "master true true true"+strings.Repeat(" bad 'connections' argument: number expected and greater than 0", 2)+"\nworker\n"+strconv.Itoa(os.Getppid())+"\n"+strconv.Itoa(os.Getpid())+"\nnilAPI disabled in the current context\n")
 }
+
+// TestBypassConditions is about ngx.resp.bypass_if_checks, which older releases of lua-resty-core do not have.
+func TestBypassConditions(t *testing.T) {
+	s := start(t, "", `
+		location /bypass { content_by_lua_block {
+			require "ngx.resp".bypass_if_checks()
+			ngx.header["Last-Modified"] = "Tue, 15 Nov 1994 12:45:26 GMT"
+			ngx.say("body")
+		} }
+		location /checked { content_by_lua_block { ngx.header["Last-Modified"] = "Tue, 15 Nov 1994 12:45:26 GMT" ngx.say("body") } }
+		location /timer { content_by_lua_block {
+			ngx.timer.at(0, function() ngx.shared.err = select(2, pcall(require "ngx.resp".bypass_if_checks)) end)
+			ngx.sleep(0.01)
+			ngx.say(ngx.shared.err)
+		} }
+	`, nil)
+	for _, tc := range []struct{ path, header, want string }{
+		{"/bypass", "If-Match: 1", "200 OK"},
+		{"/bypass", "If-Modified-Since: Tue, 15 Nov 1994 12:45:26 GMT", "200 OK"},
+		{"/checked", "If-Match: 1", "412 Precondition Failed"},
+		{"/checked", "If-Modified-Since: Tue, 15 Nov 1994 12:45:26 GMT", "304 Not Modified"},
+	} {
+		if status, _ := s.getWith(t, tc.path, tc.header+"\r\n"); status != tc.want {
+			t.Errorf("%s with %s: %s, want %s", tc.path, tc.header, status, tc.want)
+		}
+	}
+	s.expect(t, "/timer", "200 OK", "API disabled in the current context\n")
+}

@@ -158,7 +158,7 @@ func TestCases(t *testing.T) {
 			}
 			responses := c.ask(t, addr)
 			s.stop()
-			c.check(t, responses, readLog(t, dir, addr), "log")
+			c.check(t, responses, c.log(t, dir, addr), "log")
 		})
 	}
 }
