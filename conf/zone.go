@@ -20,12 +20,13 @@ type Zone struct {
 	Memory *shm.Zone
 }
 
-// LogZone is the name of the zone with the latches of log files, which every
-// configuration has.
+// LogZone is the name of the zone with the latches and the counts of log files,
+// which every configuration has.
 const LogZone = "log files"
 
-// logZoneSize has room for some hundred latches; files beyond share one.
-const logZoneSize = 64 << 10
+// logZoneSize has room for more than two hundred files; those beyond share
+// latches, and are counted together.
+const logZoneSize = 128 << 10
 
 // SharedZone adds a zone to the configuration, or returns the one of that name if
 // the same module has it already. A size of 0 refers to a zone whose size another

@@ -50,21 +50,7 @@ type File struct {
 	queue  handoff
 	report reporter
 
-	lines, bytes, lost, lostBytes, short, queued, ended, reopens atomic.Uint64
-	lastErr                                                      atomic.Int32
-}
-
-// Counters tell what a File has done since it was made.
-type Counters struct {
-	Lines     uint64     // written whole
-	Bytes     uint64     // of these lines
-	Lost      uint64     // not written, or not to their end
-	LostBytes uint64     // of these lines
-	Short     uint64     // writes that the kernel cut short
-	Queued    uint64     // lines left to the goroutine for slow files
-	Ended     uint64     // half lines, of any process, that were ended
-	Reopens   uint64     // times the file was opened anew or replaced
-	LastError unix.Errno // of the last lost line, 0 if none was lost
+	counts shm.Counts
 }
 
 func newFile(path string) *File {
@@ -238,7 +224,7 @@ func (f *File) Replace(fd int) error {
 		break
 	}
 	f.look(old)
-	f.reopens.Add(1)
+	f.count(countReopens, 1)
 	return unix.Close(fd)
 }
 
@@ -255,22 +241,4 @@ func (f *File) Close() error {
 		return nil
 	}
 	return unix.Close(int(fd))
-}
-
-// Lost is the number of lines that have been lost so far.
-func (f *File) Lost() uint64 { return f.lost.Load() }
-
-// Counters returns the counters of the file.
-func (f *File) Counters() Counters {
-	return Counters{
-		Lines:     f.lines.Load(),
-		Bytes:     f.bytes.Load(),
-		Lost:      f.lost.Load(),
-		LostBytes: f.lostBytes.Load(),
-		Short:     f.short.Load(),
-		Queued:    f.queued.Load(),
-		Ended:     f.ended.Load(),
-		Reopens:   f.reopens.Load(),
-		LastError: unix.Errno(f.lastErr.Load()),
-	}
 }

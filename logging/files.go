@@ -19,7 +19,7 @@ type Files struct {
 	mu     sync.Mutex
 	byPath map[string]*File
 	all    []*File
-	stderr *File
+	stderr *File // what Stderr has returned
 
 	latches *shm.Zone
 	log     *Log // of the process, for complaints about files
@@ -41,7 +41,7 @@ func (fs *Files) Open(path string) *File {
 		fs.byPath = make(map[string]*File)
 	}
 	f := newFile(path)
-	fs.join(f)
+	fs.join(f, true)
 	fs.byPath[path] = f
 	fs.all = append(fs.all, f)
 	return f
@@ -80,13 +80,20 @@ func (fs *Files) Use(path string, mode uint32) (*File, error) {
 func (fs *Files) Drop(f *File) {
 	fs.reopening.Lock()
 	defer fs.reopening.Unlock()
-	if f.users--; f.users > 0 || !f.own {
-		return
-	}
 	fs.mu.Lock()
-	fs.remove(f)
+	f.users--
+	over := f.users <= 0 && f.own
+	if over {
+		fs.remove(f)
+	}
 	fs.mu.Unlock()
-	_ = f.Close()
+	switch {
+	case !over:
+	case f.queue.busy.Load():
+		go func() { _ = f.Close() }() // which waits for the queue
+	default:
+		_ = f.Close()
+	}
 }
 
 func (fs *Files) remove(f *File) {
@@ -99,7 +106,7 @@ func (fs *Files) remove(f *File) {
 func (fs *Files) Transient(path string) (*File, error) {
 	f := newFile(path)
 	fs.mu.Lock()
-	fs.join(f)
+	fs.join(f, false)
 	fs.mu.Unlock()
 	f.sync = true
 	if err := f.open(); err != nil {
@@ -118,8 +125,19 @@ func (fs *Files) Share(z *shm.Zone) {
 	defer fs.mu.Unlock()
 	fs.latches = z
 	for _, f := range fs.all {
-		fs.join(f)
+		fs.join(f, true)
 	}
+	if fs.stderr != nil {
+		fs.countStderr()
+	}
+}
+
+// countStderr has standard error counted with that of the other processes. Its
+// latch stays its own: what it is, and who else writes to it, is not known.
+func (fs *Files) countStderr() {
+	l := shm.NewLatch()
+	l.Counts = fs.latches.Latch("stderr", true).Counts
+	fs.stderr.latch.Store(l)
 }
 
 // ReportTo makes log the one that says when lines are lost.
@@ -132,10 +150,11 @@ func (fs *Files) ReportTo(log *Log) {
 	}
 }
 
-// join gives a file what all files of the registry have.
-func (fs *Files) join(f *File) {
+// join gives a file what all files of the registry have. One to keep is counted
+// by itself.
+func (fs *Files) join(f *File, keep bool) {
 	if fs.latches != nil {
-		f.latch.Store(fs.latches.Latch(f.path))
+		f.latch.Store(fs.latches.Latch(f.path, keep))
 		f.shared = true
 	}
 	f.report.log.Store(fs.log)
@@ -156,21 +175,32 @@ func (fs *Files) ReopenOwn() error {
 	return errors.Join(errs...)
 }
 
-// Flush writes what the buffers of access logs hold.
-func (fs *Files) Flush() {
+// Flush has what the buffers hold written soon. It does not wait.
+func (fs *Files) Flush() { fs.flush() }
+
+func (fs *Files) flush() []*Buffer {
 	fs.mu.Lock()
 	buffers := fs.buffers
 	fs.mu.Unlock()
 	for _, b := range buffers {
 		b.Flush()
 	}
+	return buffers
 }
 
-// Drain flushes, and waits, d at most, until slow files have taken what waits
+// flushWait flushes, and waits, until end at most, for what was held.
+func (fs *Files) flushWait(d time.Duration) {
+	end := time.Now().Add(d)
+	for _, b := range fs.flush() {
+		b.wait(time.Until(end))
+	}
+}
+
+// Drain flushes, and waits, d at most, until the files have taken what waits
 // for them: what a process does before it ends.
 func (fs *Files) Drain(d time.Duration) {
-	fs.Flush()
 	end := time.Now().Add(d)
+	fs.flushWait(d)
 	for _, f := range fs.All() {
 		f.Drain(time.Until(end))
 	}
@@ -182,6 +212,9 @@ func (fs *Files) Stderr() *File {
 	defer fs.mu.Unlock()
 	if fs.stderr == nil {
 		fs.stderr = stderrFile()
+		if fs.latches != nil {
+			fs.countStderr()
+		}
 	}
 	return fs.stderr
 }
@@ -228,12 +261,16 @@ func (fs *Files) OpenAll() error {
 	return nil
 }
 
+// BeforeReopen flushes the buffers, and waits for a moment: what they hold belongs
+// to the file before.
+func (fs *Files) BeforeReopen() { fs.flushWait(longPatience) }
+
 // ReopenAll opens every file anew, as USR1 asks, after buffers are flushed. With uid ≥ 0 a new file is
 // given to that user and made readable and writable for him, so that workers
 // of another user can reopen it. A file that fails keeps its old descriptor,
 // and the others are still reopened; the errors are nginx's messages, joined.
 func (fs *Files) ReopenAll(uid int) error {
-	fs.Flush()
+	fs.BeforeReopen()
 	fs.reopening.Lock()
 	defer fs.reopening.Unlock()
 	fs.reopens.Add(1)
@@ -284,28 +321,13 @@ func give(fd int, path string, uid int) error {
 
 // CloseAll flushes the buffers and closes every file.
 func (fs *Files) CloseAll() {
-	fs.Flush()
+	fs.flushWait(drainTime)
 	for _, f := range fs.All() {
 		f.Close()
 	}
-}
-
-// Counters returns the sum over all files; LastError is that of any of them.
-func (fs *Files) Counters() Counters {
-	var sum Counters
-	for _, f := range fs.All() {
-		c := f.Counters()
-		sum.Lines += c.Lines
-		sum.Bytes += c.Bytes
-		sum.Lost += c.Lost
-		sum.LostBytes += c.LostBytes
-		sum.Short += c.Short
-		sum.Queued += c.Queued
-		sum.Ended += c.Ended
-		sum.Reopens += c.Reopens
-		if c.LastError != 0 {
-			sum.LastError = c.LastError
-		}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.stderr != nil {
+		fs.stderr.latch.Store(shm.NewLatch()) // the memory of the other may go
 	}
-	return sum
 }

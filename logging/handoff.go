@@ -59,7 +59,7 @@ func (f *File) hand(p []byte, n int) (int, error) {
 	}
 	q.buf = append(q.buf, p...)
 	q.lines = append(q.lines, queuedLine{len(p), n})
-	f.queued.Add(uint64(n))
+	f.count(countQueued, uint64(n))
 	f.start()
 	return len(p), nil
 }
@@ -93,8 +93,8 @@ func (f *File) pipeFull(l *shm.Latch, p, rest []byte, n int, held bool) (int, er
 	}
 	q := &f.queue
 	q.expect()
-	f.queued.Add(uint64(n))
-	f.bytes.Add(uint64(len(p) - len(rest)))
+	f.count(countQueued, uint64(n))
+	f.count(countBytes, uint64(len(p)-len(rest)))
 	q.mu.Lock()
 	q.writing++
 	q.mu.Unlock()
@@ -192,7 +192,7 @@ func (f *File) workBatch(batch []byte, lines int) bool {
 		f.settled(err)
 		return time.Since(begin) > patience
 	}
-	f.bytes.Add(uint64(len(batch) - len(rest)))
+	f.count(countBytes, uint64(len(batch)-len(rest)))
 	f.workRest(l, rest, lines, held)
 	return true
 }

@@ -49,5 +49,5 @@ func (f *File) recovered() {
 	if r.within.Load() || r.pending.Swap(0) == 0 || log == nil {
 		return
 	}
-	log.Logf(Notice, 0, "\"%s\" is written again, %d lines have been lost since the start", f.path, f.lost.Load())
+	log.Logf(Notice, 0, "\"%s\" is written again, %d lines have been lost since the start", f.path, f.Lost())
 }

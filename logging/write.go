@@ -27,11 +27,14 @@ func (f *File) Write(line []byte) (int, error) { return f.WriteLines(line, 1) }
 
 // WriteLines is Write for several lines, or for a block that only looks like
 // one: a write that fails counts as n lines.
-func (f *File) WriteLines(p []byte, n int) (int, error) {
+func (f *File) WriteLines(p []byte, n int) (int, error) { return f.writeLines(p, n, f.sync) }
+
+// writeLines is WriteLines; patient waits however long it takes.
+func (f *File) writeLines(p []byte, n int, patient bool) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if f.queue.busy.Load() {
+	if !patient && f.queue.busy.Load() {
 		return f.hand(p, n)
 	}
 	l := f.latch.Load()
@@ -40,17 +43,17 @@ func (f *File) WriteLines(p []byte, n int) (int, error) {
 		return 0, unix.EBADF
 	}
 	limit := patience
-	if f.sync {
+	if patient {
 		limit = longPatience
 	}
 	held := f.take(l, limit)
-	if !held && !f.sync {
+	if !held && !patient {
 		return f.hand(p, n)
 	}
 	begin := time.Now()
 	rest, err := f.writeHeld(l, p, n)
 	if err == unix.EAGAIN {
-		if !f.sync {
+		if !patient {
 			return f.pipeFull(l, p, rest, n, held)
 		}
 		rest, err = f.writePipe(rest)
@@ -59,7 +62,7 @@ func (f *File) WriteLines(p []byte, n int) (int, error) {
 	if held {
 		l.Release()
 	}
-	if !f.sync && time.Since(begin) > patience {
+	if !patient && time.Since(begin) > patience {
 		f.queue.expect()
 	}
 	f.settled(err)
@@ -106,7 +109,7 @@ func (f *File) writeHeld(l *shm.Latch, p []byte, n int) (rest []byte, err error)
 			continue
 		}
 		if newline && w > 0 {
-			f.ended.Add(1)
+			f.count(countEnded, 1)
 		}
 		if !newline || w > 0 {
 			f.checked.Store(seen)
@@ -122,7 +125,7 @@ func (f *File) writeHeld(l *shm.Latch, p []byte, n int) (rest []byte, err error)
 			f.account(p, rest, n, err)
 			return rest, err
 		}
-		f.short.Add(1)
+		f.count(countShort, 1)
 		if newline && w > 0 {
 			w--
 		}
@@ -144,24 +147,6 @@ func (f *File) writeHeld(l *shm.Latch, p []byte, n int) (rest []byte, err error)
 			return rest, unix.ENOSPC
 		}
 	}
-}
-
-// account counts lines that have been written but for the rest.
-func (f *File) account(p, rest []byte, n int, err error) {
-	lost := 0
-	if len(rest) > 0 {
-		lost = n
-		if len(rest) < len(p) {
-			lost = min(n, max(1, bytes.Count(rest, []byte{'\n'})))
-		}
-		f.lost.Add(uint64(lost))
-		f.lostBytes.Add(uint64(len(rest)))
-		if errno, ok := err.(unix.Errno); ok {
-			f.lastErr.Store(int32(errno))
-		}
-	}
-	f.lines.Add(uint64(n - lost))
-	f.bytes.Add(uint64(len(p) - len(rest)))
 }
 
 // unended reports whether the file ends with half a line: whether it does is
@@ -218,13 +203,18 @@ func (f *File) WriteBlock(p []byte, n int) (int, error) {
 	fd := f.FD()
 	var w int
 	var err error
-	for {
+	for f.kind.Load() != pipe {
 		if w, err = unix.Write(fd, p); err != unix.EINTR {
 			break
 		}
 	}
+	if f.kind.Load() == pipe {
+		var rest []byte
+		rest, err = f.writePipe(p)
+		w = len(p) - len(rest)
+	}
 	if err == nil && w < len(p) {
-		f.short.Add(1)
+		f.count(countShort, 1)
 		err = unix.ENOSPC
 		end, serr := unix.Seek(fd, 0, unix.SEEK_CUR)
 		var st unix.Stat_t
@@ -237,9 +227,9 @@ func (f *File) WriteBlock(p []byte, n int) (int, error) {
 	}
 	if err != nil {
 		f.account(p, p, n, err)
-		f.complain(err)
-		return 0, err
+	} else {
+		f.account(p, nil, n, nil)
 	}
-	f.account(p, nil, n, nil)
-	return w, nil
+	f.settled(err)
+	return w, err
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"weak"
 
 	"golang.org/x/sys/unix"
 
@@ -27,11 +28,35 @@ type bufferSettings struct {
 	every time.Duration
 }
 
-// sharedBuffer is the buffer of all loggers with the same settings.
+// sharedBuffer is the buffer of all loggers with the same settings. It does not keep
+// them alive.
 type sharedBuffer struct {
 	*logging.Buffer
 	settings bufferSettings
-	loggers  int
+	loggers  map[weak.Pointer[fileLogger]]struct{}
+}
+
+// failed tells the loggers that have an on_error of a write that nobody waited for.
+func (b *sharedBuffer) failed(rt *Runtime, err error) {
+	var all []*fileLogger
+	for p := range b.loggers {
+		if l := p.Value(); l != nil && l.onError.IsFunction() {
+			all = append(all, l)
+		}
+	}
+	if len(all) == 0 {
+		return
+	}
+	c := &Ctx{rt: rt, phase: PhaseTimer, settings: rt.cfg.Settings, log: contextLogger{rt.cfg.Log, ", context: ngx.timer"}}
+	for _, l := range all {
+		t := rt.thread(c)
+		rt.resumed()
+		_, err := c.runEntry(t, l.onError, vm.String(writeError(err)))
+		rt.finish(c, t, err)
+		rt.release(t)
+	}
+	c.closeSockets()
+	c.endPrograms()
 }
 
 // fileLogger is what Lua code has of it.
@@ -209,30 +234,36 @@ func (l *fileLogger) attach(path string, mode uint32, buf bufferSettings) (faile
 	}
 	l.buffer = log.buffers[buf]
 	if l.buffer == nil {
-		l.buffer = &sharedBuffer{Buffer: files.NewBuffer(log.file, buf.size, buf.every), settings: buf}
+		b := &sharedBuffer{settings: buf, loggers: make(map[weak.Pointer[fileLogger]]struct{})}
+		b.Buffer = files.NewBuffer(log.file, buf.size, buf.every, func(err error) {
+			l.rt.cfg.Loop.Post(func() { b.failed(l.rt, err) })
+		})
+		l.buffer = b
 		if log.buffers == nil {
 			log.buffers = make(map[bufferSettings]*sharedBuffer)
 		}
 		log.buffers[buf] = l.buffer
 	}
-	l.buffer.loggers++
+	l.buffer.loggers[weak.Make(l)] = struct{}{}
 	return ""
 }
 
-// detach is the end of the logger; with the last one of a file that is closed.
-func (l *fileLogger) detach() {
+// detach is the end of the logger; with the last one of a file that is closed. The
+// error is that of its buffer.
+func (l *fileLogger) detach() (err error) {
 	log, files := l.log, l.rt.cfg.Files
 	l.log = nil
 	if b := l.buffer; b != nil {
-		if b.loggers--; b.loggers == 0 {
+		if delete(b.loggers, weak.Make(l)); len(b.loggers) == 0 {
 			delete(log.buffers, b.settings)
-			files.DropBuffer(b.Buffer)
+			err = files.DropBuffer(b.Buffer)
 		}
 	}
 	if log.loggers--; log.loggers == 0 {
 		delete(l.rt.modules.logs, log.path)
 		files.Drop(log.file)
 	}
+	return err
 }
 
 // checkLogger returns the logger of a method's call; nil when it is closed, with
@@ -320,22 +351,18 @@ func (l *fileLogger) send(t *vm.Thread, line []byte) int {
 	if l.maxLine > 0 && len(line)-1 > l.maxLine {
 		return l.fail(t, "line of "+itoa(len(line)-1)+" bytes is too long")
 	}
-	if l.buffer == nil {
-		if _, err := l.log.file.Write(line); err != nil {
-			return l.fail(t, writeError(err))
-		}
-		t.PushBool(true)
-		return 1
+	if l.buffer != nil {
+		_, err := l.buffer.Write(line)
+		return l.done(t, err)
 	}
-	return l.counted(t, func() { _, _ = l.buffer.Write(line) })
+	_, err := l.log.file.Write(line)
+	return l.done(t, err)
 }
 
-// counted does what may write out a buffer; lines that this loses are the error.
-func (l *fileLogger) counted(t *vm.Thread, f func()) int {
-	lost := l.log.file.Lost()
-	f()
-	if l.log.file.Lost() != lost {
-		return l.fail(t, writeError(l.log.file.Counters().LastError))
+// done pushes true, or what fail does.
+func (l *fileLogger) done(t *vm.Thread, err error) int {
+	if err != nil {
+		return l.fail(t, writeError(err))
 	}
 	t.PushBool(true)
 	return 1
@@ -361,11 +388,10 @@ func loggerFlush(t *vm.Thread) int {
 	if l == nil {
 		return 2
 	}
-	return l.counted(t, func() {
-		if l.buffer != nil {
-			l.buffer.Flush()
-		}
-	})
+	if l.buffer == nil {
+		return l.done(t, nil)
+	}
+	return l.done(t, l.buffer.FlushNow())
 }
 
 func loggerReopen(t *vm.Thread) int {
@@ -374,7 +400,9 @@ func loggerReopen(t *vm.Thread) int {
 		return 2
 	}
 	for _, b := range l.log.buffers {
-		b.Flush()
+		if err := b.FlushNow(); err != nil {
+			return l.fail(t, writeError(err))
+		}
 	}
 	if err := l.log.file.Reopen(); err != nil {
 		return l.fail(t, err.Error())
@@ -386,9 +414,7 @@ func loggerReopen(t *vm.Thread) int {
 // loggerClose is log:close, and what the collector calls.
 func loggerClose(t *vm.Thread) int {
 	if l := checkLogger(t); l != nil {
-		l.detach()
-		t.PushBool(true)
-		return 1
+		return l.done(t, l.detach())
 	}
 	return 2
 }

@@ -34,7 +34,7 @@ func TestFileLogger(t *testing.T) {
 			"nil string expected, got nil\nnil table expected, got string\nnil Cannot serialise function: type not supported\n", ""},
 		{`local l = logger:new{path="l", max_line=3, on_error=function(e) say("E " .. e) end} say(l:write("1234")) say(l:write("123"))`,
 			"E line of 4 bytes is too long\nnil line of 4 bytes is too long\ntrue\n", "123\n"},
-		{`local l = logger:new{path="l", buffer_size=8, flush_interval=0} l:write("abc") local f = io.open(DIR .. "l") say(#f:read("*a")) l:write("def") f:seek("set") say(#f:read("*a")) l:write("g") f:seek("set") say(#f:read("*a")) say(l:flush())`,
+		{`local l = logger:new{path="l", buffer_size=8, flush_interval=0} l:write("abc") local f = io.open(DIR .. "l") say(#f:read("*a")) l:write("def") f:seek("set") say(#f:read("*a")) l:write("g") local n repeat f:seek("set") n = #f:read("*a") until n > 0 say(n) say(l:flush())`,
 			"0\n0\n8\ntrue\n", "abc\ndef\ng\n"},
 		{`local l = logger:new{path="l", buffer_size="1k", flush_interval=0} l:write("x") say(l:close())`, "true\n", "x\n"},
 		{`local l = logger:new{path="l", buffer_size="1k", flush_interval=0} l:write("x") os.rename(DIR .. "l", DIR .. "m") say(l:reopen()) l:write("y") l:flush()`, "true\n", "y\n"},
@@ -103,7 +103,7 @@ func TestFileLoggerKeepsNothing(t *testing.T) {
 }
 
 func TestFileLoggerAllocations(t *testing.T) {
-	for _, opts := range []string{"", ", buffer_size=4096"} {
+	for opts, most := range map[string]float64{"": 2, ", buffer_size=4096": 8} { // some for each time that the buffer is written
 		rt, _ := loggerRuntime(t)
 		r := newFakeRequest()
 		if rc := run(t, rt, r, PhaseContent, `log = require("resty.logger.file"):new{path="l"`+opts+`} line = ("x"):rep(150)`); rc != OK {
@@ -116,7 +116,7 @@ func TestFileLoggerAllocations(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
-		if got > 2 {
+		if got > most {
 			t.Errorf("%q: 100 lines allocate %v times", opts, got)
 		}
 	}

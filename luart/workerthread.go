@@ -63,6 +63,9 @@ type clock struct{ Loop }
 
 func (clock) Now() time.Time { return time.Now() }
 
+// Post has nobody who could run f.
+func (clock) Post(func()) {}
+
 // newSideVM makes a machine whose modules are found where this one finds its own.
 func (rt *Runtime) newSideVM() *sideVM {
 	cfg := Config{

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"perilune/conf"
+	"perilune/ipc/shm"
 	"perilune/logging"
 )
 
@@ -35,6 +36,7 @@ type Report struct {
 	Workers     []ReportWorker     `json:"workers"`
 	Listeners   []ReportListener   `json:"listeners"`
 	Zones       []ReportZone       `json:"zones"`
+	Logs        []ReportLog        `json:"logs"`
 	Errors      []ReportError      `json:"last_errors"`
 }
 
@@ -87,6 +89,20 @@ type ReportZone struct {
 	Entries   int    `json:"entries"`
 	Contended uint64 `json:"contended"` // times a lock was waited for in the kernel
 	Mended    uint64 `json:"mended"`    // times what a dead worker left unfinished was mended
+}
+
+// ReportLog is what all processes have done with a log file since the first master was started.
+type ReportLog struct {
+	Path      string         `json:"path"` // "stderr"; "" for all that have no place of their own, with variables in the path above all
+	Lines     uint64         `json:"lines"`
+	Bytes     uint64         `json:"bytes"`
+	Lost      uint64         `json:"lost"` // lines
+	LostBytes uint64         `json:"lost_bytes"`
+	Short     uint64         `json:"short_writes"`
+	Queued    uint64         `json:"queued"`     // lines that have waited because the file was slow
+	Ended     uint64         `json:"half_lines"` // that a kill or a full disk has left, and that were ended
+	Errors    logging.Errors `json:"errors"`     // failed writes
+	LastError string         `json:"last_error,omitempty"`
 }
 
 // ReportError is something that went wrong.
@@ -155,7 +171,7 @@ func (m *master) report() *Report {
 			r.ConfFile, r.PidFile = g.cycle.ConfFile, g.core.Pid.V
 		}
 		r.Generations = append(r.Generations, m.reportGeneration(g, "serving"))
-		r.Listeners, r.Zones = reportListeners(g.sockets), reportZones(g.zones)
+		r.Listeners, r.Zones, r.Logs = reportListeners(g.sockets), reportZones(g.zones), reportLogs(g)
 	}
 	if g := m.next; g != nil {
 		r.Generations = append(r.Generations, m.reportGeneration(g, "starting"))
@@ -241,5 +257,32 @@ func reportZones(set *zoneSet) []ReportZone {
 		list = append(list, ReportZone{Name: z.Name(), Module: z.use, Size: z.Size(), Used: st.UsedBytes, Free: st.FreeBytes,
 			Entries: st.Entries, Contended: st.Contended, Mended: st.Mended})
 	}
+	return list
+}
+
+// reportLogs tells of the files of the configuration, and of any other one that something was written to.
+func reportLogs(g *generation) []ReportLog {
+	z := g.zones.find(conf.LogZone)
+	if z == nil || g.cycle == nil {
+		return nil
+	}
+	named := map[string]bool{}
+	for _, f := range g.cycle.Files.All() {
+		named[f.Path()] = true
+	}
+	var list []ReportLog
+	z.EachCounts(func(name string, counts *shm.Counts) {
+		c := logging.CountersOf(counts)
+		if c.Lines == 0 && c.Lost == 0 && !named[name] {
+			return
+		}
+		r := ReportLog{Path: name, Lines: c.Lines, Bytes: c.Bytes, Lost: c.Lost, LostBytes: c.LostBytes, Short: c.Short,
+			Queued: c.Queued, Ended: c.Ended, Errors: c.Errors}
+		if c.LastError != 0 {
+			r.LastError = logging.ErrnoText(c.LastError)
+		}
+		list = append(list, r)
+	})
+	slices.SortFunc(list, func(a, b ReportLog) int { return cmp.Compare(a.Path, b.Path) })
 	return list
 }

@@ -1,11 +1,14 @@
 package master
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"perilune/logging"
 )
 
 // String is the report for people.
@@ -44,6 +47,13 @@ func (r *Report) String() string {
 			return fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%d\t%d", z.Name, z.Module, size(uint64(z.Size)), size(uint64(z.Used)), z.Entries, z.Contended, z.Mended)
 		})
 	}
+	if len(r.Logs) > 0 {
+		table(&b, "\nLOG\tLINES\tBYTES\tLOST\tSHORT\tQUEUED\tHALF\tERRORS", len(r.Logs), func(i int) string {
+			l := &r.Logs[i]
+			return fmt.Sprintf("%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s", cmp.Or(l.Path, "others"), l.Lines, l.Bytes, l.Lost, l.Short, l.Queued, l.Ended,
+				errorText(&l.Errors))
+		})
+	}
 	if len(r.Errors) > 0 {
 		b.WriteString("\nLAST ERRORS\n")
 	}
@@ -51,6 +61,23 @@ func (r *Report) String() string {
 		fmt.Fprintf(&b, "%s [%s] %s\n", e.Time, e.Level, e.Text)
 	}
 	return b.String()
+}
+
+// errorText lists the kinds of errors that there were.
+func errorText(e *logging.Errors) string {
+	var list []string
+	for _, k := range []struct {
+		n    uint64
+		name string
+	}{{e.NoSpace, "no space"}, {e.Quota, "quota"}, {e.IO, "I/O"}, {e.Pipe, "no reader"}, {e.Full, "queue full"}, {e.Other, "other"}} {
+		if k.n > 0 {
+			list = append(list, fmt.Sprintf("%d %s", k.n, k.name))
+		}
+	}
+	if list == nil {
+		return "-"
+	}
+	return strings.Join(list, ", ")
 }
 
 func table(b *strings.Builder, head string, n int, row func(i int) string) {

@@ -281,7 +281,7 @@ func (p *process) stopSoon() {
 // replaceFiles makes the log files those that the master has opened anew. Writers need not be stopped for it.
 func (p *process) replaceFiles(paths []string, fds []int) {
 	p.log.Log(logging.Notice, 0, "reopening logs")
-	p.cycle.Files.Flush()
+	p.cycle.Files.BeforeReopen()
 	files := make(map[string]*logging.File)
 	for _, f := range p.cycle.Files.All() {
 		files[f.Path()] = f

@@ -11,7 +11,7 @@ import (
 // logMain is the access log module's struct of the http block.
 type logMain struct {
 	formats []*logFormat
-	buf     []byte // the line being made; a worker makes one at a time
+	buf     []byte // the line being made, taken by whoever makes one
 }
 
 // accessLog is one access_log directive: a file, a path with variables, or a syslog server.
@@ -230,17 +230,20 @@ func accessLogHandler(r *Request) int {
 		return OK
 	}
 	m := r.Srv.Ctx.Main[logModule.Index].(*logMain)
+	buf := m.buf
+	m.buf = nil // others may log while this one waits for the disk
 	for i := range lc.logs {
 		al := &lc.logs[i]
 		if al.filter != nil {
-			m.buf = al.filter.AppendTo(r, m.buf[:0])
-			if len(m.buf) == 0 || string(m.buf) == "0" {
+			buf = al.filter.AppendTo(r, buf[:0])
+			if len(buf) == 0 || string(buf) == "0" {
 				continue
 			}
 		}
-		m.buf = al.format.appendLine(r, m.buf[:0])
-		al.write(r, lc, m.buf)
+		buf = al.format.appendLine(r, buf[:0])
+		al.write(r, lc, buf)
 	}
+	m.buf = buf
 	return OK
 }
 
@@ -253,7 +256,9 @@ func (al *accessLog) write(r *Request, lc *logConf, line []byte) {
 		}
 	case al.path != nil:
 		al.writeToPath(r, lc, line)
-	default:
+	case al.file.Buffered():
 		_, _ = al.file.Log(line)
+	default:
+		r.Server.loop.Lend(func() { _, _ = al.file.Write(line) })
 	}
 }
