@@ -52,7 +52,7 @@ func (b *sharedBuffer) failed(rt *Runtime, err error) {
 		t := rt.thread(c)
 		rt.resumed()
 		_, err := c.runEntry(t, l.onError, vm.String(writeError(err)))
-		rt.finish(c, t, err)
+		rt.finish(c, err)
 		rt.release(t)
 	}
 	c.closeSockets()
