@@ -27,6 +27,9 @@ func nameOf(v vm.Value) string {
 	if ct := asCData(v); ct != nil {
 		return ct.String()
 	}
+	if c, ok := v.AsCData(); ok && c.Kind == vm.CComplex {
+		return "complex"
+	}
 	return v.TypeName()
 }
 

@@ -129,6 +129,12 @@ func (l *library) indexError(t *vm.Thread) int {
 }
 
 func (l *library) index(t *vm.Thread) int {
+	if c, ok := t.Arg(1).AsCData(); ok {
+		if part, ok := c.Part(t.Arg(2)); ok {
+			t.PushNumber(part)
+			return 1
+		}
+	}
 	p, ct, f, ok := l.place(t)
 	c := conv{t: t}
 	switch {

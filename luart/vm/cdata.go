@@ -33,6 +33,38 @@ func (c *CData) String() string {
 	return FormatNumber(c.Re) + im + unit
 }
 
+// indexError is the message for an index that a value without ffi has not.
+func (c *CData) indexError(key Value) string {
+	if s, ok := key.AsString(); ok {
+		return "'" + c.typeName() + "' has no member named '" + s + "'"
+	}
+	return "'" + c.typeName() + "' cannot be indexed with '" + operandTypeName(key) + "'"
+}
+
+// Part returns a part of a complex number by the key of C: re and im, or 0 and 1.
+func (c *CData) Part(key Value) (part float64, ok bool) {
+	if c.Kind != CComplex {
+		return 0, false
+	}
+	name, _ := key.AsString()
+	n, isNum := key.AsNumber()
+	switch {
+	case name == "re", isNum && n == 0:
+		return c.Re, true
+	case name == "im", isNum && n == 1:
+		return c.Im, true
+	}
+	return 0, false
+}
+
+func complexPart(obj, key Value) (Value, bool) {
+	if obj.n != tagCData {
+		return Nil, false
+	}
+	f, ok := obj.cdata().Part(key)
+	return Number(f), ok
+}
+
 // toInteger returns a number or boxed integer as 64 bits of kind; numbers are
 // converted as C does.
 func toInteger(v Value) (bits uint64, kind CKind, ok bool) {

@@ -88,6 +88,7 @@ func (p *proto) localName(r, pc int) string {
 
 // slotName says what is in register r at instruction pc, by the code before.
 func (p *proto) slotName(r, pc int) (kind, name string) {
+	use := pc
 	for {
 		if n := p.localName(r, pc); n != "" {
 			return "local", n
@@ -95,7 +96,7 @@ func (p *proto) slotName(r, pc int) (kind, name string) {
 		pc--
 		for ; pc >= 0 && !writes(p.code[pc], r); pc-- {
 		}
-		if pc < 0 {
+		if pc < 0 || p.maybeBool(r, pc, use) {
 			return "", ""
 		}
 		i := p.code[pc]
@@ -120,6 +121,23 @@ func (p *proto) slotName(r, pc int) (kind, name string) {
 	}
 }
 
+// maybeBool reports whether register r may have, at instruction use, the result of
+// a comparison in place of what is written at pc, as in (a < b or c.d): a jump over
+// the load of a boolean and a jump to behind pc.
+func (p *proto) maybeBool(r, pc, use int) bool {
+	for at := pc - 2; at > 0; at-- {
+		skip, load, out := p.code[at-1], p.code[at], p.code[at+1]
+		if instrOp(load) != opLoadK || instrA(load) != r || p.k[instrJ(load)].Type() != TypeBoolean ||
+			instrOp(out) != opJmp || instrOp(skip) < opJT || instrOp(skip) > opJNGeK || instrJ(skip) != 2 {
+			continue
+		}
+		if to := at + 2 + instrJ(out); to > pc && to <= use {
+			return true
+		}
+	}
+	return false
+}
+
 // current returns the instruction that the running Lua function executes.
 func (fr *frame) current() (pc int, i instr) {
 	pc = fr.fn.proto.index(fr.pc)
@@ -128,6 +146,9 @@ func (fr *frame) current() (pc int, i instr) {
 
 // failOperand raises "attempt to … kind 'name' (a type value)".
 func (t *Thread) failOperand(what string, v Value, reg int) {
+	if v.n == tagCData {
+		t.throwf("attempt to %s '%s'", what, v.cdata().typeName())
+	}
 	fr := &t.frames[t.ci]
 	if fr.kind == frLua && reg >= 0 {
 		pc, _ := fr.current()
@@ -152,16 +173,9 @@ func (t *Thread) indexError(obj, key Value, direct bool) {
 		}
 	}
 	if obj.n == tagCData {
-		t.throwf("'%s' cannot be indexed%s", obj.cdata().typeName(), indexKeyText(key))
+		t.throwf("%s", obj.cdata().indexError(key))
 	}
 	t.failOperand("index", obj, reg)
-}
-
-func indexKeyText(key Value) string {
-	if s, ok := key.AsString(); ok {
-		return " with '" + s + "'"
-	}
-	return ""
 }
 
 // operandError raises the error for an operand of arithmetic or #: the first
@@ -184,7 +198,10 @@ func (t *Thread) operandError(what string, v Value, which int) {
 
 // concatError raises the error for the operands in registers last-1 and last.
 func (t *Thread) concatError(a, b Value, last int) {
-	if isStringable(a) {
+	switch {
+	case a.n == tagCData || b.n == tagCData:
+		t.throwf("attempt to concatenate '%s' and '%s'", operandTypeName(a), operandTypeName(b))
+	case isStringable(a):
 		t.failOperand("concatenate", b, last)
 	}
 	t.failOperand("concatenate", a, last-1)
@@ -193,6 +210,9 @@ func (t *Thread) concatError(a, b Value, last int) {
 // callError raises the error for calling the value at stack index fi. If that is
 // a metamethod, the message has no position, as in LuaJIT.
 func (t *Thread) callError(fi int, v Value) {
+	if v.n == tagCData {
+		panic(&thrown{value: String("'" + v.cdata().typeName() + "' is not callable")})
+	}
 	fr := &t.frames[t.ci]
 	reg := -1
 	meta := fr.kind == frCompare || fr.kind == frConcat

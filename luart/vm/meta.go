@@ -32,10 +32,13 @@ func (x *exec) callMeta(h Value, ret, nres int, args ...Value) *thrown {
 }
 
 // index is stack[ret] = obj[key].
-func (x *exec) index(obj, key Value, ret int) *thrown {
+func (x *exec) index(obj, key Value, ret int) *thrown { return x.indexAfter(0, obj, key, ret) }
+
+// indexAfter is index where obj was found behind so many values of __index.
+func (x *exec) indexAfter(hops int, obj, key Value, ret int) *thrown {
 	t := x.t
 	first := true
-	for range maxMetaLoop {
+	for range maxMetaLoop - hops {
 		var h Value
 		if obj.n == tagTable {
 			tb := obj.tab()
@@ -48,6 +51,10 @@ func (x *exec) index(obj, key Value, ret int) *thrown {
 				return nil
 			}
 		} else if h = t.m.metamethod(obj, evIndex); h.p == nil {
+			if v, ok := complexPart(obj, key); ok {
+				t.stack[ret] = v
+				return nil
+			}
 			t.indexError(obj, key, first)
 		}
 		if h.n == tagFunction {

@@ -194,9 +194,6 @@ func (p *parser) primary() ast.Expr {
 		}
 		return at(&parenExpr{e: e}, line, last)
 	case tkName, tkGoto:
-		if p.tok == tkGoto && p.peek() == tkName {
-			break
-		}
 		return p.resolve(p.name(), line)
 	}
 	p.failTok("unexpected symbol")

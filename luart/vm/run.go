@@ -15,13 +15,13 @@ import (
 // write barriers do not count as calls.)
 func (x *exec) run(th *thrown) (outcome, *thrown) {
 	var (
-		t       *Thread
-		m       = x.t.m
-		fr      *frame
-		base, k unsafe.Pointer
-		pc      unsafe.Pointer
-		tb      *Table   // for getStr
-		key     *lstring // for getStr
+		t           *Thread
+		m           = x.t.m
+		fr          *frame
+		base, k, pc unsafe.Pointer
+		tb          *Table // tb, key and hops are for getStr
+		key         *lstring
+		hops        int
 	)
 	if th != nil {
 		goto throw
@@ -92,11 +92,7 @@ dispatch:
 				n.v = *rA(base, i)
 				continue
 			}
-			fr.pc = pc
-			if th = x.setIndex(tb.Value(), *kJ(k, i), *rA(base, i)); th != nil {
-				goto throw
-			}
-			goto reload
+			goto setIndex
 		case opGetF:
 			o := rB(base, i)
 			if o.n == tagTable {
@@ -107,11 +103,7 @@ dispatch:
 				}
 				goto getStr
 			}
-			fr.pc = pc
-			if th = x.index(*o, *kC(k, i), fr.base+instrA(i)); th != nil {
-				goto throw
-			}
-			goto reload
+			goto index
 		case opGetI:
 			o := rB(base, i)
 			if o.n == tagTable {
@@ -123,11 +115,7 @@ dispatch:
 					}
 				}
 			}
-			fr.pc = pc
-			if th = x.index(*o, Int(instrC(i)), fr.base+instrA(i)); th != nil {
-				goto throw
-			}
-			goto reload
+			goto index
 		case opGet:
 			o, c := rB(base, i), rC(base, i)
 			if o.n == tagTable {
@@ -146,11 +134,7 @@ dispatch:
 					goto getStr
 				}
 			}
-			fr.pc = pc
-			if th = x.index(*o, *c, fr.base+instrA(i)); th != nil {
-				goto throw
-			}
-			goto reload
+			goto index
 		case opSetF, opSetFK:
 			o, key := rA(base, i), (*lstring)(kC(k, i).p)
 			s := rB(base, i)
@@ -168,11 +152,7 @@ dispatch:
 					continue
 				}
 			}
-			fr.pc = pc
-			if th = x.setIndex(*o, *kC(k, i), *s); th != nil {
-				goto throw
-			}
-			goto reload
+			goto setIndex
 		case opSetI, opSetIK:
 			o := rA(base, i)
 			s := rB(base, i)
@@ -189,11 +169,7 @@ dispatch:
 					}
 				}
 			}
-			fr.pc = pc
-			if th = x.setIndex(*o, Int(instrC(i)), *s); th != nil {
-				goto throw
-			}
-			goto reload
+			goto setIndex
 		case opSet, opSetK:
 			o, c := rA(base, i), rC(base, i)
 			s := rB(base, i)
@@ -228,11 +204,7 @@ dispatch:
 					}
 				}
 			}
-			fr.pc = pc
-			if th = x.setIndex(*o, *c, *s); th != nil {
-				goto throw
-			}
-			goto reload
+			goto setIndex
 		case opSelf:
 			obj := *rB(base, i)
 			*(*Value)(unsafe.Add(unsafe.Pointer(rA(base, i)), 16)) = obj
@@ -247,35 +219,31 @@ dispatch:
 					goto getStr
 				}
 			}
-			fr.pc = pc
-			if th = x.index(obj, *kC(k, i), fr.base+instrA(i)); th != nil {
-				goto throw
-			}
-			goto reload
+			goto index
 		case opAdd:
 			if b, c := rB(base, i), rC(base, i); b.p == numTag() && c.p == numTag() {
 				setNum(rA(base, i), b.float()+c.float())
 				continue
 			}
-			goto arithRR
+			goto arith
 		case opSub:
 			if b, c := rB(base, i), rC(base, i); b.p == numTag() && c.p == numTag() {
 				setNum(rA(base, i), b.float()-c.float())
 				continue
 			}
-			goto arithRR
+			goto arith
 		case opMul:
 			if b, c := rB(base, i), rC(base, i); b.p == numTag() && c.p == numTag() {
 				setNum(rA(base, i), b.float()*c.float())
 				continue
 			}
-			goto arithRR
+			goto arith
 		case opDiv:
 			if b, c := rB(base, i), rC(base, i); b.p == numTag() && c.p == numTag() {
 				setNum(rA(base, i), b.float()/c.float())
 				continue
 			}
-			goto arithRR
+			goto arith
 		case opMod:
 			if b, c := rB(base, i), rC(base, i); b.p == numTag() && c.p == numTag() {
 				if f, ok := quickMod(b.float(), c.float()); ok {
@@ -283,33 +251,33 @@ dispatch:
 					continue
 				}
 			}
-			goto arithRR
+			goto arith
 		case opPow:
-			goto arithRR
+			goto arith
 		case opAddRK:
 			if b := rB(base, i); b.p == numTag() {
 				setNum(rA(base, i), b.float()+kC(k, i).float())
 				continue
 			}
-			goto arithRK
+			goto arith
 		case opSubRK:
 			if b := rB(base, i); b.p == numTag() {
 				setNum(rA(base, i), b.float()-kC(k, i).float())
 				continue
 			}
-			goto arithRK
+			goto arith
 		case opMulRK:
 			if b := rB(base, i); b.p == numTag() {
 				setNum(rA(base, i), b.float()*kC(k, i).float())
 				continue
 			}
-			goto arithRK
+			goto arith
 		case opDivRK:
 			if b := rB(base, i); b.p == numTag() {
 				setNum(rA(base, i), b.float()/kC(k, i).float())
 				continue
 			}
-			goto arithRK
+			goto arith
 		case opModRK:
 			if b := rB(base, i); b.p == numTag() {
 				if f, ok := quickMod(b.float(), kC(k, i).float()); ok {
@@ -317,37 +285,37 @@ dispatch:
 					continue
 				}
 			}
-			goto arithRK
+			goto arith
 		case opPowRK:
 			if b := rB(base, i); b.p == numTag() && kC(k, i).float() == 2 {
 				setNum(rA(base, i), b.float()*b.float())
 				continue
 			}
-			goto arithRK
+			goto arith
 		case opAddKR:
 			if c := rC(base, i); c.p == numTag() {
 				setNum(rA(base, i), kB(k, i).float()+c.float())
 				continue
 			}
-			goto arithKR
+			goto arith
 		case opSubKR:
 			if c := rC(base, i); c.p == numTag() {
 				setNum(rA(base, i), kB(k, i).float()-c.float())
 				continue
 			}
-			goto arithKR
+			goto arith
 		case opMulKR:
 			if c := rC(base, i); c.p == numTag() {
 				setNum(rA(base, i), kB(k, i).float()*c.float())
 				continue
 			}
-			goto arithKR
+			goto arith
 		case opDivKR:
 			if c := rC(base, i); c.p == numTag() {
 				setNum(rA(base, i), kB(k, i).float()/c.float())
 				continue
 			}
-			goto arithKR
+			goto arith
 		case opModKR:
 			if c := rC(base, i); c.p == numTag() {
 				if f, ok := quickMod(kB(k, i).float(), c.float()); ok {
@@ -355,19 +323,15 @@ dispatch:
 					continue
 				}
 			}
-			goto arithKR
+			goto arith
 		case opPowKR:
-			goto arithKR
+			goto arith
 		case opUnm:
 			if b := rB(base, i); b.p == numTag() {
 				setNum(rA(base, i), -b.float())
 				continue
 			}
-			fr.pc = pc
-			if th = x.arith(evUnm, *rB(base, i), *rB(base, i), fr.base+instrA(i)); th != nil {
-				goto throw
-			}
-			goto reload
+			goto arith
 		case opNot:
 			*rA(base, i) = Bool(rB(base, i).falsy())
 		case opLen:
@@ -468,7 +432,7 @@ dispatch:
 				}
 				continue
 			}
-			goto compareRR
+			goto compare
 		case opJNLt:
 			if a, b := rA(base, i), rB(base, i); a.p == numTag() && b.p == numTag() {
 				if !(a.float() < b.float()) {
@@ -476,7 +440,7 @@ dispatch:
 				}
 				continue
 			}
-			goto compareRR
+			goto compare
 		case opJLe:
 			if a, b := rA(base, i), rB(base, i); a.p == numTag() && b.p == numTag() {
 				if a.float() <= b.float() {
@@ -484,7 +448,7 @@ dispatch:
 				}
 				continue
 			}
-			goto compareRR
+			goto compare
 		case opJNLe:
 			if a, b := rA(base, i), rB(base, i); a.p == numTag() && b.p == numTag() {
 				if !(a.float() <= b.float()) {
@@ -492,7 +456,7 @@ dispatch:
 				}
 				continue
 			}
-			goto compareRR
+			goto compare
 		case opJLtK:
 			if a := rA(base, i); a.p == numTag() {
 				if a.float() < kB(k, i).float() {
@@ -500,7 +464,7 @@ dispatch:
 				}
 				continue
 			}
-			goto compareRK
+			goto compare
 		case opJNLtK:
 			if a := rA(base, i); a.p == numTag() {
 				if !(a.float() < kB(k, i).float()) {
@@ -508,7 +472,7 @@ dispatch:
 				}
 				continue
 			}
-			goto compareRK
+			goto compare
 		case opJLeK:
 			if a := rA(base, i); a.p == numTag() {
 				if a.float() <= kB(k, i).float() {
@@ -516,7 +480,7 @@ dispatch:
 				}
 				continue
 			}
-			goto compareRK
+			goto compare
 		case opJNLeK:
 			if a := rA(base, i); a.p == numTag() {
 				if !(a.float() <= kB(k, i).float()) {
@@ -524,7 +488,7 @@ dispatch:
 				}
 				continue
 			}
-			goto compareRK
+			goto compare
 		case opJGtK:
 			if a := rA(base, i); a.p == numTag() {
 				if a.float() > kB(k, i).float() {
@@ -532,7 +496,7 @@ dispatch:
 				}
 				continue
 			}
-			goto compareKR
+			goto compare
 		case opJNGtK:
 			if a := rA(base, i); a.p == numTag() {
 				if !(a.float() > kB(k, i).float()) {
@@ -540,7 +504,7 @@ dispatch:
 				}
 				continue
 			}
-			goto compareKR
+			goto compare
 		case opJGeK:
 			if a := rA(base, i); a.p == numTag() {
 				if a.float() >= kB(k, i).float() {
@@ -548,7 +512,7 @@ dispatch:
 				}
 				continue
 			}
-			goto compareKR
+			goto compare
 		case opJNGeK:
 			if a := rA(base, i); a.p == numTag() {
 				if !(a.float() >= kB(k, i).float()) {
@@ -556,7 +520,7 @@ dispatch:
 				}
 				continue
 			}
-			goto compareKR
+			goto compare
 		case opCall:
 			if m.budget--; m.budget < 0 {
 				pc = unsafe.Add(pc, -8)
@@ -829,7 +793,7 @@ dispatch:
 	getStr:
 		// R[A] = tb[key], where key has its hash, also through tables that
 		// __index names. What is equal but not the same is left to index.
-		for range 16 {
+		for hops = 0; hops < 16; hops++ {
 			n := tb.chained(key)
 			if n.k.p == unsafe.Pointer(key) {
 				if n.v.p != nil {
@@ -851,43 +815,31 @@ dispatch:
 			tb = (*Table)(n.v.p)
 		}
 		fr.pc = pc
-		if th = x.index(tb.Value(), key.value(), fr.base+instrA(i)); th != nil {
+		if th = x.indexAfter(hops, tb.Value(), key.value(), fr.base+instrA(i)); th != nil {
 			goto throw
 		}
 		goto reload
-	arithRR:
+	index:
 		fr.pc = pc
-		if th = x.arith(evAdd+event(uint8(i)-uint8(opAdd)), *rB(base, i), *rC(base, i), fr.base+instrA(i)); th != nil {
+		if th = x.indexSlow(i); th != nil {
 			goto throw
 		}
 		goto reload
-	arithRK:
+	setIndex:
 		fr.pc = pc
-		if th = x.arith(evAdd+event(uint8(i)-uint8(opAddRK)), *rB(base, i), *kC(k, i), fr.base+instrA(i)); th != nil {
+		if th = x.setIndexSlow(i); th != nil {
 			goto throw
 		}
 		goto reload
-	arithKR:
+	arith:
 		fr.pc = pc
-		if th = x.arith(evAdd+event(uint8(i)-uint8(opAddKR)), *kB(k, i), *rC(base, i), fr.base+instrA(i)); th != nil {
+		if th = x.arithSlow(i); th != nil {
 			goto throw
 		}
 		goto reload
-	compareRR:
+	compare:
 		fr.pc = pc
-		if th = x.compare((uint8(i)-uint8(opJLt))&2 != 0, *rA(base, i), *rB(base, i)); th != nil {
-			goto throw
-		}
-		goto reload
-	compareRK:
-		fr.pc = pc
-		if th = x.compare((uint8(i)-uint8(opJLt))&2 != 0, *rA(base, i), *kB(k, i)); th != nil {
-			goto throw
-		}
-		goto reload
-	compareKR:
-		fr.pc = pc
-		if th = x.compare((uint8(i)-uint8(opJLt))&2 != 0, *kB(k, i), *rA(base, i)); th != nil {
+		if th = x.compareSlow(i); th != nil {
 			goto throw
 		}
 		goto reload

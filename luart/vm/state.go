@@ -19,6 +19,9 @@ func (t *Thread) Index(obj, key Value) Value {
 				return Nil
 			}
 		} else if h = t.m.metamethod(obj, evIndex); h.p == nil {
+			if v, ok := complexPart(obj, key); ok {
+				return v
+			}
 			t.indexError(obj, key, true)
 		}
 		if h.n == tagFunction {
@@ -137,10 +140,7 @@ func (t *Thread) Concat(a, b Value) Value {
 		h = t.m.metamethod(b, evConcat)
 	}
 	if h.p == nil {
-		if isStringable(a) {
-			a = b
-		}
-		t.failOperand("concatenate", a, -1)
+		t.concatError(a, b, 0)
 	}
 	return t.callDirect(h, a, b)
 }

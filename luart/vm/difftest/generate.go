@@ -38,6 +38,9 @@ local function border(v)
   while rawget(v, n + 1) ~= nil do n = n + 1 end
   return n
 end
+local function dense(t)
+  return table.maxn(t) == border(t) and t or {}
+end
 local function emit(...)
   local parts = {}
   for i = 1, select("#", ...) do parts[i] = show((select(i, ...))) end
@@ -337,7 +340,7 @@ func (g *generator) callee() string {
 		if g.dialect.LuaJIT && g.r.IntN(15) == 0 { // PUC Lua does not check the handler
 			return "xpcall"
 		}
-		return g.pick("tostring", "type", "select", "rawget", "tonumber", "pcall", "error", "math.fmod", "string.rep",
+		return g.pick("tostring", "type", "select", "rawget", "tonumber", "pcall", "error", "math.fmod", g.repeater(),
 			"setmetatable", "assert", "rawequal", "getmetatable", "ipairs", "border", "string.byte")
 	case 1:
 		return "(function(...) tick() return " + g.list(1+g.r.IntN(2)) + " end)"
@@ -346,6 +349,14 @@ func (g *generator) callee() string {
 	default:
 		return g.local(callable)
 	}
+}
+
+// repeater is string.rep, where it does not take 1e10 for another number.
+func (g *generator) repeater() string {
+	if g.dialect.LuaJIT {
+		return "string.rep"
+	}
+	return "string.len"
 }
 
 func (g *generator) list(n int) string {

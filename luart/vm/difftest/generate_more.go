@@ -7,7 +7,21 @@ import (
 
 // more writes one of the longer constructs.
 func (g *generator) more() {
-	switch g.r.IntN(13) {
+	switch g.r.IntN(22) {
+	case 13, 14:
+		g.patterns()
+	case 15:
+		g.stringArgs()
+	case 16:
+		g.integers()
+	case 17:
+		g.yields()
+	case 18, 19:
+		g.namedErrors()
+	case 20:
+		g.sorting()
+	case 21:
+		g.numerals()
 	case 0:
 		g.metatable()
 	case 1:
@@ -130,23 +144,23 @@ func (g *generator) tableCalls() {
 	for range 1 + g.r.IntN(4) {
 		switch g.r.IntN(8) {
 		case 0:
-			fmt.Fprintf(&g.b, "emit(pcall(table.insert, %s, %s))\n", n, g.expr(g.anyKind(), 1))
+			fmt.Fprintf(&g.b, "%s = dense(%s) emit(pcall(table.insert, %s, %s))\n", n, n, n, g.expr(g.anyKind(), 1))
 		case 1:
-			fmt.Fprintf(&g.b, "emit(pcall(table.insert, %s, %s, %s))\n", n, g.pick("1", "2", "#"+n, "#"+n+" + 1"), g.pick("7", `"i"`))
+			fmt.Fprintf(&g.b, "%s = dense(%s) emit(pcall(table.insert, %s, %s, %s))\n", n, n, n, g.pick("1", "2", "#"+n, "#"+n+" + 1"), g.pick("7", `"i"`))
 		case 2:
-			fmt.Fprintf(&g.b, "emit(table.remove(%s%s))\n", n, g.pick("", ", 1", ", 2", ", #"+n))
+			fmt.Fprintf(&g.b, "%s = dense(%s) emit(table.remove(%s%s))\n", n, n, n, g.pick("", ", 1", ", 2", ", #"+n))
 		case 3:
-			fmt.Fprintf(&g.b, "emit(pcall(table.sort, %s%s))\n", n, g.pick("", ", function(a, b) tick() return show(a) > show(b) end",
+			fmt.Fprintf(&g.b, "emit(pcall(table.sort, dense(%s)%s))\n", n, g.pick("", ", function(a, b) tick() return show(a) > show(b) end",
 				", function(a, b) tick() return show(a) < show(b) end"))
 		case 4:
-			fmt.Fprintf(&g.b, "emit(pcall(table.concat, %s%s))\n", n, g.pick("", `, "-"`, `, ",", 2`, `, "", 1, 2`, `, "", 3, 9`))
+			fmt.Fprintf(&g.b, "emit(pcall(table.concat, dense(%s)%s))\n", n, g.pick("", `, "-"`, `, ",", 2`, `, "", 1, 2`, `, "", 3, 9`))
 		case 5:
 			fmt.Fprintf(&g.b, "emit(unpack(%s, %s, %s))\n", n, g.pick("1", "2", "-1", "0"), g.pick("1", "3", "0", "5"))
 		case 6:
 			fmt.Fprintf(&g.b, "for k, v in next, %s do tick() if k == %s then %s[k] = nil end end\n", n, g.pick("1", "2", "3"), n)
 			fmt.Fprintf(&g.b, "%s = {%s}\n", n, g.pick("1, 2", "9", `"q", "r", "s", "t"`))
 		default:
-			fmt.Fprintf(&g.b, "emit(table.maxn(%s), #%s, next({}), pcall(next, %s, %s))\n", n, n, n, g.pick("9", `"none"`, "#"+n))
+			fmt.Fprintf(&g.b, "emit(table.maxn(%s), border(%s), next({}), pcall(next, %s, %s))\n", n, n, n, g.pick("99", `"none"`, n+"[1] and 1"))
 		}
 	}
 	fmt.Fprintf(&g.b, "emit(%s)\n", n)
@@ -281,7 +295,7 @@ func (g *generator) formats() {
 	if !g.dialect.LuaJIT {
 		// LuaJIT rounds halves up, PUC Lua to even, as C.
 		for i, a := range args {
-			args[i] = strings.NewReplacer("2.5", "2.25", "99999.5", "99999.25", "-0.5", "-0.75").Replace(a)
+			args[i] = strings.NewReplacer("2.5", "2.3", "99999.5", "99999.27", "-0.5", "-0.7").Replace(a)
 		}
 	}
 	list := ""
