@@ -161,6 +161,6 @@ func (d *Dict) expireAt(key []byte, ms int64) (err error) {
 	if link == nil {
 		return ErrNotFound
 	}
-	e.setExpires(ms)
+	s.setExpires(e, ms)
 	return nil
 }

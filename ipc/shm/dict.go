@@ -3,7 +3,6 @@ package shm
 import (
 	"errors"
 	"math"
-	"sync/atomic"
 	"time"
 )
 
@@ -88,6 +87,9 @@ func (d *Dict) get(key, buf []byte, stale bool) (Value, uint32, bool, error) {
 	if err != nil {
 		return Value{}, 0, false, err
 	}
+	if v, flags, ok := s.readFree(h, key, buf, stale, &now); ok {
+		return v, flags, false, nil
+	}
 	for {
 		v, flags, old, n, err := s.read(h, key, buf, stale, &now)
 		if n <= cap(buf) {
@@ -100,6 +102,12 @@ func (d *Dict) get(key, buf []byte, stale bool) (Value, uint32, bool, error) {
 // read is one attempt of get: when it returns a need above cap(buf), nothing was read.
 func (s *stripe) read(h uint64, key, buf []byte, stale bool, now *clock) (v Value, flags uint32, old bool, need int, err error) {
 	s.acquire()
+	if !stale {
+		if v, flags, ok := s.quickRead(h, key, buf, now); ok {
+			s.release()
+			return v, flags, false, 0, nil
+		}
+	}
 	defer s.done(&err)
 	if !stale {
 		s.expire(false, now)
@@ -224,6 +232,10 @@ func (d *Dict) store(key []byte, v Value, exptime int64, flags uint32, m mode) (
 		it.expires = now.after(exptime)
 	}
 	s.acquire()
+	if m&add == 0 && s.quickStore(h, key, &it, &now) {
+		s.release()
+		return false, nil
+	}
 	defer s.done(&err)
 	s.expire(false, &now)
 	e, link, live := s.lookup(h, key, &now)
@@ -240,7 +252,7 @@ func (d *Dict) store(key []byte, v Value, exptime int64, flags uint32, m mode) (
 func (s *stripe) write(h uint64, key []byte, e entry, link *uint32, it *item, safe bool, now *clock) (forcible bool, err error) {
 	size := eData + len(key) + len(it.val)
 	if link != nil {
-		if e.typ() != List && (e.valLen() == len(it.val) || e.u32(xNext) == 0 && blocksFor(size) == refBlocks(e.ref)) {
+		if e.typ() != List && e.takes(len(key), len(it.val)) {
 			s.overwrite(e, len(key), it)
 			return false, nil
 		}
@@ -259,6 +271,11 @@ func (s *stripe) write(h uint64, key []byte, e entry, link *uint32, it *item, sa
 	return forcible, nil
 }
 
+// takes says whether a value of n bytes can be written over the one that an entry has.
+func (e entry) takes(keyLen, n int) bool {
+	return e.valLen() == n || e.u32(xNext) == 0 && blocksFor(eData+keyLen+n) == refBlocks(e.ref)
+}
+
 func blocksFor(size int) int { return (size + blockSize - 1) / blockSize }
 
 // fill writes a new entry's header, which nothing leads to yet.
@@ -269,22 +286,32 @@ func (s *stripe) fill(e entry, h uint64, key []byte, it *item) {
 	e.b[eType] = byte(it.typ)
 	e.b[eMark] = markEntry
 	e.put(eValLen, uint32(len(it.val)))
-	e.put(eEpoch, s.z.epoch())
+	s.live(e)
 }
 
-// overwrite writes in place. The intent tells who mends the stripe that this entry may be half written.
+// overwrite writes in place.
 func (s *stripe) overwrite(e entry, keyLen int, it *item) {
 	s.touch(e)
-	atomic.StoreUint32(s.intent, e.ref)
-	e.setExpires(it.expires)
-	e.put(eFlags, it.flags)
-	e.b[eType] = byte(it.typ)
-	e.put(eValLen, uint32(len(it.val)))
-	e.put(eEpoch, s.z.epoch())
+	s.begin(e)
+	s.describe(e, it)
 	p := s.z.span(e.ref, eData)
 	p.skip(keyLen)
 	p.write(it.val)
-	atomic.StoreUint32(s.intent, 0)
+	s.end()
+}
+
+// begin and end are around what is written in place: the intent tells who mends the stripe that this entry may be half
+// written. A process that is killed has made its stores in the order of the program, so plain ones will do.
+func (s *stripe) begin(e entry) { *s.intent = e.ref }
+func (s *stripe) end()          { *s.intent = 0 }
+
+// describe makes the header of an entry that of another value.
+func (s *stripe) describe(e entry, it *item) {
+	s.setExpires(e, it.expires)
+	e.put(eFlags, it.flags)
+	e.b[eType] = byte(it.typ)
+	e.put(eValLen, uint32(len(it.val)))
+	s.live(e)
 }
 
 // Delete removes a key; it is no error when there is none.
@@ -319,6 +346,10 @@ func (d *Dict) incr(key []byte, by float64, init *float64, ttl int64) (n float64
 		return 0, false, err
 	}
 	s.acquire()
+	if n, ok := s.quickIncr(h, key, by, &now); ok {
+		s.release()
+		return n, false, nil
+	}
 	defer s.done(&err)
 	s.expire(false, &now)
 	e, link, live := s.lookup(h, key, &now)
@@ -355,9 +386,9 @@ func (d *Dict) incr(key []byte, by float64, init *float64, ttl int64) (n float64
 	}
 	var b [8]byte
 	le.PutUint64(b[:], math.Float64bits(n))
-	atomic.StoreUint32(s.intent, e.ref)
+	s.begin(e)
 	q.write(b[:])
-	atomic.StoreUint32(s.intent, 0)
+	s.end()
 	return n, false, nil
 }
 
@@ -373,7 +404,7 @@ func (d *Dict) TTL(key []byte) (ms int64, err error) {
 	switch {
 	case link == nil:
 		return 0, ErrNotFound
-	case e.u32(eEpoch) != s.z.epoch():
+	case s.flushed(e):
 		return 1 - now.ms(), nil // FlushAll's mark, in ngx_lua's terms: expired in the first millisecond
 	case e.expires() == 0:
 		return 0, nil
@@ -397,8 +428,8 @@ func (d *Dict) Expire(key []byte, exptime int64) (err error) {
 	if link == nil {
 		return ErrNotFound
 	}
-	e.setExpires(at)
-	e.put(eEpoch, s.z.epoch())
+	s.setExpires(e, at)
+	s.live(e)
 	return nil
 }
 

@@ -461,7 +461,7 @@ func TestAdopt(t *testing.T) {
 		err  error
 		note string
 	}{
-		{hVersion, ErrVersion, "layout version: 254, not 1"},
+		{hVersion, ErrVersion, "layout version: 253, not 2"},
 		{hMagic, ErrHeader, "magic"},
 		{hSize, ErrHeader, "size"},
 		{hBlocks, ErrHeader, "arrangement"},

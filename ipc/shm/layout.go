@@ -3,7 +3,7 @@ package shm
 import "math/bits"
 
 // LayoutVersion names the arrangement of bytes in a zone. A zone of another version is never read beyond its header.
-const LayoutVersion = 1
+const LayoutVersion = 2
 
 // Bounds of a zone's size. A reference has 26 bits for the number of a block of 64 bytes, hence the upper one.
 const (
@@ -49,6 +49,9 @@ const (
 	sEntries   = 24
 	sCursor    = 28 // word of tags where the last search for blocks ended
 	sGarbage   = 32 // elements of removed lists, to be freed a few at a time
+	sTurn      = 36 // counts the times that the lock was given back
+	sQuiet     = 40 // when the oldest entry expires: until then none has to be removed; 0 when that is not known
+	sMoves     = 48 // counts entries that became the newest
 	sContended = 64 // times a lock was waited for in the kernel
 	sMended    = 72
 	sLen       = 128
@@ -66,7 +69,8 @@ const (
 	eType    = 30
 	eMark    = 31 // markEntry
 	eValLen  = 32 // bytes, or elements of a list
-	eEpoch   = 36
+	eEpoch   = 36 // lower half
+	eUsed    = 38 // stamp of the last move to the newest end
 	eData    = 40 // [first, last element of a list] key value
 
 	lPrev   = 4

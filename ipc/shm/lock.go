@@ -124,7 +124,11 @@ func (s *stripe) acquireSlow() {
 	}
 }
 
-func (s *stripe) release() { releaseWord(s.lock) }
+// release tells who reads without the lock that things may be other than they were.
+func (s *stripe) release() {
+	s.put(sTurn, s.get(sTurn)+1)
+	releaseWord(s.lock)
+}
 
 // spin tries to take a lock that is about to be free.
 func spin(lock *uint64, me uint64) bool {

@@ -147,7 +147,7 @@ func (s *stripe) mend() {
 	s.put(sEntries, uint32(len(kept)))
 	s.put(sGarbage, 0)
 	s.mendTags(c)
-	atomic.StoreUint32(s.intent, 0)
+	s.end()
 }
 
 // mendList ends a list before its first bad element and makes the rest from the way forward. False: nothing is left of it.
@@ -184,7 +184,7 @@ func (s *stripe) mendUse(kept map[uint32]bool) {
 	newer := follow(s.get(sNewest), eOlder)
 	older := follow(s.get(sOldest), eNewer)
 	s.put(sNewest, 0)
-	s.put(sOldest, 0)
+	s.setOldest(0)
 	link := func(ref uint32) { s.linkUse(entry{ref, s.z.at(ref)}) }
 	for _, ref := range older {
 		link(ref)

@@ -1,6 +1,7 @@
 package shm
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
 	"sync/atomic"
@@ -58,9 +59,18 @@ func (e entry) hashTag() uint16         { return le.Uint16(e.b[eExpires:]) }
 
 const maxExpires = 1<<48 - 1
 
-func (e entry) setExpires(ms int64) {
+// setExpires gives an entry another end.
+func (s *stripe) setExpires(e entry, ms int64) {
 	le.PutUint64(e.b[eExpires:], uint64(min(ms, maxExpires))<<16|uint64(e.hashTag()))
+	if s.get(sOldest) == e.ref {
+		s.setQuiet(0)
+	}
 }
+
+// live notes that an entry is of the time after the last FlushAll.
+func (s *stripe) live(e entry) { le.PutUint16(e.b[eEpoch:], uint16(s.z.epoch())) }
+
+func (s *stripe) flushed(e entry) bool { return le.Uint16(e.b[eEpoch:]) != uint16(s.z.epoch()) }
 
 // keyAt is where the key begins in the first extent.
 func (e entry) keyAt() int {
@@ -141,7 +151,7 @@ func (s *stripe) appendKey(buf []byte, e entry) []byte {
 
 // expired says whether the entry's time is over, or all was flushed after it was written.
 func (s *stripe) expired(e entry, now *clock) bool {
-	if e.u32(eEpoch) != s.z.epoch() {
+	if s.flushed(e) {
 		return true
 	}
 	t := e.expires()
@@ -175,10 +185,20 @@ func (s *stripe) lookup(h uint64, key []byte, now *clock) (e entry, link *uint32
 }
 
 func (s *stripe) touch(e entry) {
-	if s.get(sNewest) != e.ref {
-		s.unlinkUse(e)
-		s.linkUse(e)
+	if !s.rise(e) {
+		panic(corrupt("the list by use is broken"))
 	}
+}
+
+func (s *stripe) setOldest(ref uint32) {
+	s.put(sOldest, ref)
+	s.setQuiet(0)
+}
+
+func (s *stripe) setNewest(e entry) {
+	s.put(sNewest, e.ref)
+	s.put(sMoves, s.get(sMoves)+1)
+	le.PutUint16(e.b[eUsed:], s.stamp())
 }
 
 // linkUse puts an entry at the newest end of the list by use.
@@ -189,9 +209,9 @@ func (s *stripe) linkUse(e entry) {
 	if old != 0 {
 		s.entry(old).put(eNewer, e.ref)
 	} else {
-		s.put(sOldest, e.ref)
+		s.setOldest(e.ref)
 	}
-	s.put(sNewest, e.ref)
+	s.setNewest(e)
 }
 
 func (s *stripe) unlinkUse(e entry) {
@@ -210,22 +230,22 @@ func (s *stripe) unlinkUse(e entry) {
 	if older != 0 {
 		s.entry(older).put(eNewer, newer)
 	} else {
-		s.put(sOldest, newer)
+		s.setOldest(newer)
 	}
 }
 
 // publish makes a finished entry exist: the store into the bucket is the moment.
 func (s *stripe) publish(e entry, h uint64) {
 	b := s.bucket(h)
-	e.put(eChain, atomic.LoadUint32(b))
+	e.put(eChain, *b)
 	s.put(sEntries, s.get(sEntries)+1)
-	atomic.StoreUint32(b, e.ref)
+	*b = e.ref
 	s.linkUse(e)
 }
 
 // remove ends an entry's existence by the store into the word that led to it, then frees its blocks.
 func (s *stripe) remove(e entry, link *uint32) {
-	atomic.StoreUint32(link, e.u32(eChain))
+	*link = e.u32(eChain)
 	s.unlinkUse(e)
 	s.put(sEntries, s.get(sEntries)-1)
 	e.b[eMark] = 0
@@ -238,6 +258,9 @@ func (s *stripe) remove(e entry, link *uint32) {
 // expire removes from the oldest end: with force the oldest entry whatever it is, and then up to two more (without force
 // at all: up to two) that are expired. It returns how many went.
 func (s *stripe) expire(force bool, now *clock) int {
+	if !force && s.quiet(now) {
+		return 0
+	}
 	if s.get(sGarbage) != 0 {
 		s.collect(elementsAtOnce)
 	}
@@ -248,10 +271,12 @@ func (s *stripe) expire(force bool, now *clock) int {
 		}
 		ref := s.get(sOldest)
 		if ref == 0 {
+			s.setQuiet(never)
 			break
 		}
 		e := s.entry(ref)
 		if n != 0 && !s.expired(e, now) {
+			s.setQuiet(cmp.Or(e.expires(), never))
 			break
 		}
 		s.remove(e, s.linkTo(e))

@@ -85,6 +85,12 @@ func (s *stripe) judge(e entry, v verdict) (stopped bool) {
 
 // FlushAll marks everything as expired, at once for all stripes; as in ngx_lua the memory of a few entries is freed by it.
 func (d *Dict) FlushAll() error {
+	if uint16(d.z.epoch()+1) == 0 {
+		// Entries keep half of the number: none may be left from when it was this one.
+		if _, err := d.FlushExpired(0); err != nil {
+			return err
+		}
+	}
 	atomic.AddUint32(d.z.word32(hEpoch), 1)
 	for i := range d.z.stripes {
 		now := clock{f: d.Now}
@@ -97,6 +103,7 @@ func (s *stripe) expireFlushed(now *clock) {
 	var err error // mended; what was damaged was flushed anyway
 	s.acquire()
 	defer s.done(&err)
+	s.setQuiet(0)
 	if ref := s.get(sOldest); ref != 0 && s.expired(s.entry(ref), now) {
 		s.expire(true, now)
 	}

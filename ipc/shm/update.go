@@ -1,7 +1,5 @@
 package shm
 
-import "sync/atomic"
-
 // What the function given to Modify may return instead of a time to live.
 const (
 	Keep   = -1 // the entry lives as long as it did; a new one for ever
@@ -30,7 +28,7 @@ func (d *Dict) Modify(key []byte, size int, safe bool, f func(val []byte, found 
 		}
 		e, link = s.find(h, key)
 	}
-	atomic.StoreUint32(s.intent, e.ref)
+	s.begin(e)
 	p := s.z.span(e.ref, eData)
 	p.skip(len(key))
 	var ttl int64
@@ -44,11 +42,11 @@ func (d *Dict) Modify(key []byte, size int, safe bool, f func(val []byte, found 
 	}
 	switch {
 	case ttl > 0:
-		e.setExpires(now.after(ttl))
+		s.setExpires(e, now.after(ttl))
 	case ttl == 0:
-		e.setExpires(0)
+		s.setExpires(e, 0)
 	}
-	atomic.StoreUint32(s.intent, 0)
+	s.end()
 	if ttl == Remove {
 		s.remove(e, link)
 	}

@@ -22,15 +22,16 @@ var (
 
 // Zone is a shared-memory zone mapped into this process. Its methods may be called by any goroutine, but not after Close.
 type Zone struct {
-	f       *os.File
-	mem     []byte
-	name    string
-	size    int64
-	lay     layout
-	seed    uint64
-	me      uint64 // this process in a lock word
-	stripes []stripe
-	rotor   atomic.Uint32 // where the search for a stripe to take from begins
+	f          *os.File
+	mem        []byte
+	name       string
+	size       int64
+	lay        layout
+	seed       uint64
+	me         uint64 // this process in a lock word
+	stampShift int
+	stripes    []stripe
+	rotor      atomic.Uint32 // where the search for a stripe to take from begins
 }
 
 // stripe is this process's view of one stripe: the fixed places in the mapping.
@@ -40,6 +41,7 @@ type stripe struct {
 	tag     uint8
 	lock    *uint64 // in hdr
 	intent  *uint32 // in hdr
+	turn    *uint32 // in hdr
 	hdr     []byte
 	buckets []byte
 }
@@ -162,11 +164,11 @@ func readHeader(mem []byte) (name string, size int64, l layout, err error) {
 }
 
 func newZone(f *os.File, mem []byte, name string, size int64, l layout) *Zone {
-	z := &Zone{f: f, mem: mem, name: name, size: size, lay: l, seed: le.Uint64(mem[hSeed:]), me: Self().word()}
+	z := &Zone{f: f, mem: mem, name: name, size: size, lay: l, seed: le.Uint64(mem[hSeed:]), me: Self().word(), stampShift: stampShiftFor(l)}
 	z.stripes = make([]stripe, l.stripes)
 	for i := range z.stripes {
 		off, b := l.stripeOff+i*sLen, l.bucketOff+i*l.buckets*4
-		z.stripes[i] = stripe{z: z, id: i, tag: uint8(i + 1), lock: z.word64(off + sLock), intent: z.word32(off + sIntent),
+		z.stripes[i] = stripe{z: z, id: i, tag: uint8(i + 1), lock: z.word64(off + sLock), intent: z.word32(off + sIntent), turn: z.word32(off + sTurn),
 			hdr: mem[off : off+sLen : off+sLen], buckets: mem[b : b+l.buckets*4 : b+l.buckets*4]}
 	}
 	return z
