@@ -81,14 +81,19 @@ func (s *stripe) quiet(now *clock) bool {
 
 func (s *stripe) setQuiet(until int64) { le.PutUint64(s.hdr[sQuiet:], uint64(until)) }
 
-// near says that an entry is so close to the newest end of the list by use that it may stay where it is: among the newest
-// eighth of a stripe, one of several. A zone of one stripe keeps the exact order.
+// near says that an entry may stay where it is in the list by use. In a zone of several stripes that is so for the newest
+// eighth of a stripe's entries, and for all of a stripe that has far less than its share of the blocks, from which none has to
+// be removed. A zone of one stripe keeps the exact order.
 func (s *stripe) near(e entry) bool {
 	if s.get(sNewest) == e.ref {
 		return true
 	}
-	if len(s.z.stripes) == 1 {
+	n := len(s.z.stripes)
+	if n == 1 {
 		return false
+	}
+	if int(s.get(sBlocks))*n < s.z.lay.blocks/4*3 {
+		return true
 	}
 	moves := s.stamp() - le.Uint16(e.b[eUsed:])
 	return uint32(moves) < s.get(sEntries)/8>>s.z.stampShift

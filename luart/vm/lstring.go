@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 	"sync"
 	"unsafe"
@@ -180,11 +181,11 @@ func (m *VM) recentCopy(s string) Value {
 	if m.recent == nil {
 		m.recent = new(recentStrings)
 	}
+	if len(s) > maxRecentPart {
+		return m.recentLong(s)
+	}
 	h := hashString(s)
 	place := &m.recent.short[h%uint32(len(m.recent.short))]
-	if len(s) > maxRecentPart {
-		place = &m.recent.long[h%uint32(len(m.recent.long))]
-	}
 	if o := *place; o != nil && o.hash == h && o.s == s {
 		return o.value()
 	}
@@ -193,6 +194,25 @@ func (m *VM) recentCopy(s string) Value {
 	o.hash = h
 	*place = o
 	return o.value()
+}
+
+// recentLong is recentCopy for long strings, whose place a few of their bytes
+// decide: what is wanted is one comparison, not a hash of it all besides.
+func (m *VM) recentLong(s string) Value {
+	const k = 0x9E3779B97F4A7C15
+	b := unsafe.Slice(unsafe.StringData(s), len(s))
+	h := uint64(len(s))
+	for i := range 5 {
+		h = (h ^ binary.LittleEndian.Uint64(b[i*(len(b)-8)/4:])) * k
+		h ^= h >> 32
+	}
+	place := &m.recent.long[h%uint64(len(m.recent.long))]
+	if o := *place; o != nil && o.s == s {
+		return o.value()
+	}
+	v := copyString(s)
+	*place = v.str()
+	return v
 }
 
 // PushRecent is PushBytes for strings that are likely to be pushed again soon,
