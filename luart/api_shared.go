@@ -103,10 +103,11 @@ const maxSharedKey = 65535
 // it. They are a view of the Lua string, or in the scratch buffer.
 func (s *sharedDict) key(t *vm.Thread) (key []byte, problem string) {
 	v := t.Arg(2)
-	switch v.Type() {
-	case vm.TypeString:
-		str, _ := v.AsString()
+	if str, ok := v.AsString(); ok {
 		key = bytesOf(str)
+		return key, keyProblem(key)
+	}
+	switch v.Type() {
 	case vm.TypeNumber:
 		n, _ := v.AsNumber()
 		key = appendNumber(s.rt.scratch[:0], n)
@@ -193,7 +194,8 @@ func sharedGet(t *vm.Thread) int {
 		return fail(t, problem)
 	}
 	buf := s.rt.sharedBuffer()
-	v, flags, err := s.d.Get(key, buf)
+	var v shm.Value
+	flags, err := s.d.Read(&v, key, buf)
 	if err != nil {
 		return fail(t, s.problem(t, err))
 	}

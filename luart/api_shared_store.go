@@ -90,10 +90,10 @@ func stored(t *vm.Thread, problem string, forcible bool) int {
 }
 
 func sharedValue(v vm.Value) (val shm.Value, ok bool) {
-	switch v.Type() {
-	case vm.TypeString:
-		str, _ := v.AsString()
+	if str, ok := v.AsString(); ok {
 		return shm.Str(bytesOf(str)), true
+	}
+	switch v.Type() {
 	case vm.TypeNumber:
 		n, _ := v.AsNumber()
 		return shm.Num(n), true
@@ -132,20 +132,28 @@ func sharedDelete(t *vm.Thread) int {
 	return stored(t, "", false)
 }
 
+// sharedArg is a number, which an argument nearly always is, or what can be made one.
+func sharedArg(v vm.Value) (n float64, ok bool) {
+	if n, ok = v.AsNumber(); ok {
+		return n, true
+	}
+	return v.ToNumberCoerced()
+}
+
 func sharedIncr(t *vm.Thread) int {
 	s := checkShared(t)
 	key, problem := s.key(t)
 	if problem != "" {
 		return fail(t, problem)
 	}
-	by, ok := t.Arg(3).ToNumberCoerced()
+	by, ok := sharedArg(t.Arg(3))
 	if !ok {
 		return raise(t, "cannot convert 'nil' to 'double'")
 	}
 	init, ttl := 0.0, 0.0
 	hasInit := t.Arg(4).Truthy()
 	if hasInit {
-		if init, ok = t.Arg(4).ToNumberCoerced(); !ok {
+		if init, ok = sharedArg(t.Arg(4)); !ok {
 			return raise(t, "bad init arg: number expected, got %s", t.Arg(4).TypeName())
 		}
 	}

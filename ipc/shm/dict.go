@@ -73,41 +73,50 @@ func (d *Dict) open(key []byte) (s *stripe, h uint64, now clock, err error) {
 // Get returns the value and the user flags of a key; Type is None when the key does not exist or is expired. A string is
 // read into buf (from its beginning) and allocated only when buf is too short.
 func (d *Dict) Get(key, buf []byte) (v Value, flags uint32, err error) {
-	v, flags, _, err = d.get(key, buf, false)
+	flags, _, err = d.get(&v, key, buf, false)
 	return v, flags, err
+}
+
+// Read is Get into *v, for who has a place for values.
+func (d *Dict) Read(v *Value, key, buf []byte) (flags uint32, err error) {
+	flags, _, err = d.get(v, key, buf, false)
+	return flags, err
 }
 
 // GetStale returns expired values, too, as long as their memory was not needed.
 func (d *Dict) GetStale(key, buf []byte) (v Value, flags uint32, stale bool, err error) {
-	return d.get(key, buf, true)
+	flags, stale, err = d.get(&v, key, buf, true)
+	return v, flags, stale, err
 }
 
-func (d *Dict) get(key, buf []byte, stale bool) (Value, uint32, bool, error) {
+func (d *Dict) get(v *Value, key, buf []byte, stale bool) (flags uint32, old bool, err error) {
 	s, h, now, err := d.open(key)
 	if err != nil {
-		return Value{}, 0, false, err
+		*v = Value{}
+		return 0, false, err
 	}
-	if v, flags, ok := s.readFree(h, key, buf, stale, &now); ok {
-		return v, flags, false, nil
+	if flags, ok := s.readFree(v, h, key, buf, stale, &now); ok {
+		return flags, false, nil
 	}
 	for {
-		v, flags, old, n, err := s.read(h, key, buf, stale, &now)
+		flags, old, n, err := s.read(v, h, key, buf, stale, &now)
 		if n <= cap(buf) {
-			return v, flags, old, err
+			return flags, old, err
 		}
 		buf = make([]byte, n) // not under the lock
 	}
 }
 
 // read is one attempt of get: when it returns a need above cap(buf), nothing was read.
-func (s *stripe) read(h uint64, key, buf []byte, stale bool, now *clock) (v Value, flags uint32, old bool, need int, err error) {
+func (s *stripe) read(v *Value, h uint64, key, buf []byte, stale bool, now *clock) (flags uint32, old bool, need int, err error) {
 	s.acquire()
 	if !stale {
-		if v, flags, ok := s.quickRead(h, key, buf, now); ok {
+		if flags, ok := s.quickRead(v, h, key, buf, now); ok {
 			s.release()
-			return v, flags, false, 0, nil
+			return flags, false, 0, nil
 		}
 	}
+	*v = Value{}
 	defer s.done(&err)
 	if !stale {
 		s.expire(false, now)
@@ -116,17 +125,17 @@ func (s *stripe) read(h uint64, key, buf []byte, stale bool, now *clock) (v Valu
 	if link == nil || !live && !stale {
 		return
 	}
-	v.Type, flags, old = e.typ(), e.u32(eFlags), !live
-	if v.Type == List {
-		return Value{}, 0, false, 0, ErrIsList
+	if e.typ() == List {
+		return 0, false, 0, ErrIsList
 	}
+	v.Type, flags, old = e.typ(), e.u32(eFlags), !live
 	p := s.z.span(e.ref, eData)
 	p.skip(len(key))
 	if v.Type == String {
 		need = s.length(e.valLen())
 	}
 	if need <= cap(buf) {
-		p.value(&v, e.valLen(), buf[:need])
+		p.value(v, e.valLen(), buf[:need])
 	}
 	return
 }

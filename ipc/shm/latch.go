@@ -101,7 +101,7 @@ func hashName(name string) uint64 {
 
 // Acquire takes the latch, and reports false if another has held it for as long as limit. From a process that is dead it is taken.
 func (l *Latch) Acquire(limit time.Duration) bool {
-	if atomic.CompareAndSwapUint64(l.word, 0, l.me) || spin(l.word, l.me) {
+	if atomic.CompareAndSwapUint64(l.word, 0, l.me) || spin(l.word, l.me, shortDelay) {
 		return true
 	}
 	ok, dead := takeSlow(l.word, l.me, limit)

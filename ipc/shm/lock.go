@@ -99,7 +99,6 @@ func alive(word uint64) bool {
 }
 
 const (
-	spins     = 100                  // loads before the kernel is asked; a stripe is held for less than that as a rule
 	firstWait = time.Millisecond     // after this the owner is looked at
 	nextWait  = 5 * time.Millisecond // and then after each of these
 )
@@ -114,8 +113,15 @@ func (s *stripe) tryAcquire() bool {
 	return atomic.CompareAndSwapUint64(s.lock, 0, s.z.me)
 }
 
+// hotTurns is how soon a stripe is met locked again if it is a hot one, in operations of all processes.
+const hotTurns = 256
+
 func (s *stripe) acquireSlow() {
-	if spin(s.lock, s.z.me) {
+	first, turn := shortDelay, atomic.LoadUint32(s.turn)
+	if turn-s.metAt.Swap(turn) < hotTurns {
+		first = hotDelay
+	}
+	if spin(s.lock, s.z.me, first) {
 		return
 	}
 	atomic.AddUint64(s.z.word64(s.z.lay.stripeOff+s.id*sLen+sContended), 1)
@@ -130,14 +136,35 @@ func (s *stripe) release() {
 	releaseWord(s.lock)
 }
 
-// spin tries to take a lock that is about to be free.
-func spin(lock *uint64, me uint64) bool {
-	for range spins {
+// Delays before the lock is looked at again, in turns of a loop of two cycles or so. They grow to a few microseconds in all.
+const (
+	shortDelay = 1 << 5  // a holder is gone by then as a rule
+	hotDelay   = 1 << 11 // where others come again and again
+	longDelay  = 1 << 12
+	sumDelays  = 10 << 10
+)
+
+// spin tries to take a lock that is about to be free. It keeps its hands off the lock most of the time: the holder then does
+// several operations with the stripe in its cache, which is worth more than to have every second one.
+func spin(lock *uint64, me uint64, first int) bool {
+	for n, sum := first, 0; sum < sumDelays; n = min(2*n, longDelay) {
+		delay(n)
+		sum += n
 		if atomic.LoadUint64(lock) == 0 && atomic.CompareAndSwapUint64(lock, 0, me) {
 			return true
 		}
 	}
 	return false
+}
+
+// delay does nothing for a while that is too short for the kernel.
+//
+//go:noinline
+func delay(n int) (x uint64) {
+	for x = uint64(n); n > 0; n-- {
+		x ^= x << 13
+	}
+	return x
 }
 
 // takeSlow takes a lock, waiting in the kernel; not ok when the limit has passed, if there is one. dead says that it was held by

@@ -138,8 +138,8 @@ func (s *stripe) rise(e entry) bool {
 	return true
 }
 
-// readFree is read without the lock: what it returns was all there at one moment, because no one has held the lock meanwhile.
-func (s *stripe) readFree(h uint64, key, buf []byte, stale bool, now *clock) (v Value, flags uint32, ok bool) {
+// readFree is read without the lock: what it finds was all there at one moment, because no one has held the lock meanwhile.
+func (s *stripe) readFree(v *Value, h uint64, key, buf []byte, stale bool, now *clock) (flags uint32, ok bool) {
 	if !lockFree || atomic.LoadUint64(s.lock) != 0 {
 		return
 	}
@@ -149,33 +149,32 @@ func (s *stripe) readFree(h uint64, key, buf []byte, stale bool, now *clock) (v 
 	}
 	e, rest, is := s.peek(h, key)
 	if is == found {
-		if s.expired(e, now) || !s.near(e) {
-			return
-		}
-		if v, ok = s.copyOut(e, rest, buf); !ok {
+		if s.expired(e, now) || !s.near(e) || !s.copyOut(v, e, rest, buf) {
 			return
 		}
 		flags = e.u32(eFlags)
+	} else {
+		v.Type = None
 	}
-	return v, flags, is != unclear && atomic.LoadUint32(s.turn) == turn && atomic.LoadUint64(s.lock) == 0
+	return flags, is != unclear && atomic.LoadUint32(s.turn) == turn && atomic.LoadUint64(s.lock) == 0
 }
 
 // copyOut takes the value of an entry, a string by way of buf; not if that is too short, or the entry is a list.
-func (s *stripe) copyOut(e entry, rest, buf []byte) (v Value, ok bool) {
+func (s *stripe) copyOut(v *Value, e entry, rest, buf []byte) bool {
 	v.Type = e.typ()
 	n := e.valLen()
 	switch {
 	case v.Type == String && uint(n) <= uint(cap(buf)):
 		v.Str = buf[:n]
-		return v, s.copyChain(v.Str, rest, e.u32(xNext))
+		return s.copyChain(v.Str, rest, e.u32(xNext))
 	case v.Type == Number && n == 8 && len(rest) >= 8:
 		v.Num = math.Float64frombits(le.Uint64(rest))
-		return v, true
+		return true
 	case v.Type == Boolean && n == 1 && len(rest) > 0:
 		v.Bool = rest[0] != 0
-		return v, true
+		return true
 	}
-	return v, false
+	return false
 }
 
 // copyChain fills dst from what an extent has and the extents after it.
@@ -205,15 +204,12 @@ func (s *stripe) quickly(h uint64, key []byte, now *clock) (e entry, rest []byte
 }
 
 // quickRead is read for what quickly finds.
-func (s *stripe) quickRead(h uint64, key, buf []byte, now *clock) (v Value, flags uint32, ok bool) {
+func (s *stripe) quickRead(v *Value, h uint64, key, buf []byte, now *clock) (flags uint32, ok bool) {
 	e, rest, ok := s.quickly(h, key, now)
-	if !ok {
-		return
+	if !ok || !s.copyOut(v, e, rest, buf) {
+		return 0, false
 	}
-	if v, ok = s.copyOut(e, rest, buf); !ok {
-		return
-	}
-	return v, e.u32(eFlags), s.rise(e)
+	return e.u32(eFlags), s.rise(e)
 }
 
 // quickIncr adds to a number by one store: it is done or it is not, whatever happens to the process.

@@ -44,6 +44,7 @@ type stripe struct {
 	turn    *uint32 // in hdr
 	hdr     []byte
 	buckets []byte
+	metAt   atomic.Uint32 // the turn at which this process last met the lock taken
 }
 
 // MaxName is how long a zone's name can be.
@@ -168,8 +169,10 @@ func newZone(f *os.File, mem []byte, name string, size int64, l layout) *Zone {
 	z.stripes = make([]stripe, l.stripes)
 	for i := range z.stripes {
 		off, b := l.stripeOff+i*sLen, l.bucketOff+i*l.buckets*4
-		z.stripes[i] = stripe{z: z, id: i, tag: uint8(i + 1), lock: z.word64(off + sLock), intent: z.word32(off + sIntent), turn: z.word32(off + sTurn),
-			hdr: mem[off : off+sLen : off+sLen], buckets: mem[b : b+l.buckets*4 : b+l.buckets*4]}
+		s := &z.stripes[i]
+		s.z, s.id, s.tag = z, i, uint8(i+1)
+		s.lock, s.intent, s.turn = z.word64(off+sLock), z.word32(off+sIntent), z.word32(off+sTurn)
+		s.hdr, s.buckets = mem[off:off+sLen:off+sLen], mem[b:b+l.buckets*4:b+l.buckets*4]
 	}
 	return z
 }
