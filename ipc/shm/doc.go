@@ -30,13 +30,24 @@
 //
 // A key's hash chooses its stripe (one for each MiB of the zone, at most 64), which has its own lock, buckets and list by
 // use. A zone below 2 MiB has one and so evicts in the order of ngx_lua; in larger ones the order is that of each stripe, and
-// stripes that have more than their share of the blocks give way first.
+// stripes that have more than their share of the blocks give way first. There an entry that is read stays where it is in the
+// list by use when it is among the newest eighth, and while its stripe has far less than its share.
+//
+// # Reading without the lock
+//
+// Nearly all reads find their entry in a few steps and have nothing to write. They are done without the lock: what was read
+// counts when the lock was free before and after, and no one has given it back meanwhile (the stripe's turn). Such a read
+// trusts nothing, and is done again under the lock when anything looks odd, when an entry has expired or must move in the list
+// by use, or when the operation has others to remove first.
 //
 // # Locks and death
 //
 // A lock is a word with its owner (process number and start time) and a futex. It is held for one operation on one entry, or
 // for a slice of an operation on all. A process that is killed leaves its lock; the master's ReleaseDead breaks it, or a
 // waiter does that sees after a millisecond that the owner is gone. Who breaks it mends the stripe before anything else.
+//
+// Who finds a lock taken looks again after a delay: a short one at first, one of microseconds where the lock was met taken a
+// moment ago, so that its holder does several operations with all in its cache. After some 10 µs the kernel is asked.
 //
 // Mending needs no log, for an entry exists when its bucket leads to it: it is finished before one store makes it exist, and
 // taken apart after one store ended that. Likewise the elements of a list exist by the way forward. The list by use, ways
