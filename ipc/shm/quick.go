@@ -156,7 +156,8 @@ func (s *stripe) readFree(v *Value, h uint64, key, buf []byte, stale bool, now *
 	} else {
 		v.Type = None
 	}
-	return flags, is != unclear && atomic.LoadUint32(s.turn) == turn && atomic.LoadUint64(s.lock) == 0
+	// In this order: who gives the lock back between two other looks would be missed.
+	return flags, is != unclear && atomic.LoadUint64(s.lock) == 0 && atomic.LoadUint32(s.turn) == turn
 }
 
 // copyOut takes the value of an entry, a string by way of buf; not if that is too short, or the entry is a list.
