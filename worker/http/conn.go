@@ -56,6 +56,7 @@ type Conn struct {
 	startMsec int64
 	timer     loop.Timer
 	req       *Request
+	sending   *fileSend // what the events send, if not nil
 
 	buf       []byte // nil while idle
 	pos, last int    // of buf: read, and not used yet
@@ -129,7 +130,11 @@ func (c *Conn) LocalAddr() (string, int) {
 }
 
 // OnEvent is the loop's call.
-func (c *Conn) OnEvent(_ *loop.FD, readable, _, hup bool) {
+func (c *Conn) OnEvent(_ *loop.FD, readable, writable, hup bool) {
+	if c.sending != nil && writable {
+		c.sending.goOn()
+		return
+	}
 	if !readable {
 		return
 	}

@@ -27,8 +27,13 @@ func (f *staticFile) close() {
 		f.cached.release()
 		return
 	}
-	_ = unix.Close(f.fd)
+	if f.fd >= 0 {
+		_ = unix.Close(f.fd)
+	}
 }
+
+// release is for who has handed the file on: close does nothing any more.
+func (f *staticFile) release() { f.fd, f.cached = -1, nil }
 
 // openStatic opens what is to be sent. The call is the one that has failed, for the log.
 func (r *Request) openStatic(path []byte) (f staticFile, call string, errno syscall.Errno) {

@@ -21,7 +21,10 @@ type output struct {
 	buf    []byte // bytes to send before anything else
 	pooled []byte // the server's buffer that buf begins in
 	last   bool   // the end of the response has been handed in
-	vec    [3][]byte
+	// The handler sends the end of a file itself, which is then left in rest.
+	detached bool
+	rest     Buf
+	vec      [3][]byte
 }
 
 // outBuf makes sure that there is a buffer.
@@ -301,29 +304,9 @@ func (c *Conn) sent(r *Request, n int) {
 // err being what the write said.
 func (c *Conn) canWrite(r *Request, err error) error {
 	if err != nil && !errors.Is(err, loop.ErrAgain) {
-		c.errored = true
-		lv := logging.Info
-		if !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) && !errors.Is(err, unix.ETIMEDOUT) && !errors.Is(err, unix.ENOTCONN) {
-			lv = logging.Alert
-		}
-		c.action = "sending to client"
-		r.LogErr(lv, err, "writev() failed")
-		return errClosed
+		return c.sendFailed(r, err)
 	}
-	if !r.clientStalls() {
-		c.errored = true
-		return errClosed
-	}
-	if err := c.FD.WaitWrite(r.Main.Loc.SendTimeout.V); err != nil {
-		if errors.Is(err, loop.ErrTimeout) {
-			c.timedout = true
-			c.action = "sending to client"
-			r.LogErr(logging.Info, unix.ETIMEDOUT, "client timed out")
-		}
-		c.errored = true
-		return errClosed
-	}
-	return nil
+	return c.waitWrite(r)
 }
 
 // writeFile sends what is held back and then a part of a file.
@@ -344,59 +327,9 @@ func (r *Request) writeFile(b Buf) error {
 	if err := r.flushOut(); err != nil {
 		return err
 	}
+	if o.detached && b.Last && !r.Chunked && !r.limited() {
+		o.rest = b
+		return nil
+	}
 	return c.sendfile(r, b)
 }
-
-func (c *Conn) sendfile(r *Request, b Buf) error {
-	chunk := r.Loc.SendfileMaxChunk.V
-	if chunk == 0 {
-		chunk = maxSendfile
-	}
-	off, end := b.Off, b.Off+b.FileLen
-	for off < end {
-		now := min(end-off, chunk)
-		if r.Main.limited() {
-			room, err := c.throttle(r.Main)
-			if err != nil {
-				return err
-			}
-			now = min(now, room)
-		}
-		n, errno := sendFile(c.FD.Sysfd, b.File, &off, int(now))
-		var err error
-		switch {
-		case errno == unix.EINTR:
-			continue
-		case errno == unix.EAGAIN:
-			c.FD.Writable = false
-			err = loop.ErrAgain
-		case errno != 0:
-			err = errno
-		case n == 0:
-			r.Log(logging.Alert, "sendfile() reported that the file was truncated at %d", off)
-			c.errored = true
-			return errClosed
-		}
-		c.sent(r, max(n, 0))
-		switch {
-		case err != nil:
-			if err = c.canWrite(r, err); err != nil {
-				return err
-			}
-		case off < end && int64(n) == chunk:
-			c.nextTurn() // a fast client must not keep others waiting
-		}
-	}
-	return nil
-}
-
-// nextTurn lets the loop look at all other descriptors once.
-func (c *Conn) nextTurn() {
-	var w loop.Waiter
-	l := c.Server.loop
-	l.Post(func() { l.Wake(&w, nil) })
-	_ = l.Park(&w, 0)
-}
-
-// maxSendfile is how much one sendfile(2) may be asked for.
-const maxSendfile = 1 << 30

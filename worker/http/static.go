@@ -132,7 +132,11 @@ func (r *Request) sendFile(f *staticFile) int {
 	if err := r.SendHeader(); err != nil || r.HeaderOnly {
 		return sent(err)
 	}
-	return sent(r.output(Buf{File: f.fd, FileLen: f.size, Last: true}))
+	r.out.detached = r.sub == nil
+	if err := r.output(Buf{File: f.fd, FileLen: f.size, Last: true}); err != nil || r.out.rest.FileLen == 0 {
+		return sent(err)
+	}
+	return r.sendLast(f)
 }
 
 // sent is what a handler returns when its response has been sent, or could not be.

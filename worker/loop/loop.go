@@ -80,7 +80,8 @@ type Loop struct {
 
 	next     func() // see Next
 	deferred queue[func()]
-	budget   int // deferred functions left in this turn
+	later    queue[func()] // see NextTurn
+	budget   int           // deferred functions left in this turn
 
 	ready  waiterList // woken, waiting for the baton
 	parked waiterList // in Park
@@ -173,6 +174,9 @@ func (l *Loop) Defer(f func()) { l.deferred.push(f) }
 // Go starts f as a task of its own: it runs with the baton later in this turn
 // and may park for as long as it likes.
 func (l *Loop) Go(f func()) { l.deferred.push(f) }
+
+// NextTurn queues f to run, with the baton, in the next turn: after all events that have come by then. f may park.
+func (l *Loop) NextTurn(f func()) { l.later.push(f) }
 
 // Next starts f as a task of its own that gets the baton as soon as the caller
 // lets go of it, before all others. It is for a caller that parks at once.
@@ -308,6 +312,9 @@ func (l *Loop) finish() bool {
 		l.Wake(w, ErrStopped)
 		return false
 	}
+	for l.later.len() > 0 {
+		l.deferred.push(l.later.pop())
+	}
 	if l.deferred.len() > 0 {
 		l.budget = maxDeferred
 		return false
@@ -333,7 +340,7 @@ func (l *Loop) poll() {
 	// The time is that of this turn's beginning, so a sleep may be too long by
 	// what the turn has taken; asking for the time again would cost every turn.
 	timeout := -1
-	if l.deferred.len() > 0 {
+	if l.deferred.len() > 0 || l.later.len() > 0 {
 		timeout = 0
 	} else if when, ok := l.timers.next(); ok {
 		timeout = int(min(max(0, when-l.clock.msec), 1<<30))
@@ -350,6 +357,9 @@ func (l *Loop) poll() {
 		l.nev = block(l.epfd, l.events[:], timeout)
 	}
 	l.UpdateTime()
+	for l.later.len() > 0 {
+		l.deferred.push(l.later.pop())
+	}
 }
 
 func (l *Loop) dispatch(ev *unix.EpollEvent) {
