@@ -6,7 +6,7 @@ LDFLAGS := -s -w
 
 export CGO_ENABLED = 0
 
-.PHONY: build run test test-peers chaos race fuzz lint bench pgo docs clean help
+.PHONY: build run test test-peers test-libs chaos race fuzz lint bench pgo docs clean help
 
 build: ## the one static binary, bin/perilune
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) .
@@ -20,6 +20,9 @@ test: ## all tests
 
 test-peers: ## the tests that compare with nginx, against the one of this machine instead of what it answered once
 	PERILUNE_PEERS=1 $(GO) test -count 1 ./conf ./worker/http ./worker/httplua ./worker/secure
+
+test-libs: ## the public Lua libraries, unmodified, with real servers; scripts/lua-libs fetches them
+	PERILUNE_LUA_LIBS=$$(scripts/lua-libs) $(GO) test -count 1 -v -run 'TestLib' ./worker/httplua
 
 ROUNDS ?= 20
 chaos: ## upgrades, reloads, failed upgrades and killed workers under load, for ROUNDS rounds
@@ -40,7 +43,7 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) tool staticcheck ./...
 
 bench: build ## side by side with Debian's nginx and ngx_lua; writes bench/RESULTS.md
-	$(GO) run ./bench $(BENCHFLAGS)
+	$(GO) run ./bench -libs "$$(scripts/lua-libs)" $(BENCHFLAGS)
 
 bench-lua: build ## the Lua machine side by side with lua5.1, luajit and gopher-lua; writes bench/LUA.md
 	$(GO) run ./bench/lua -o bench/LUA.md $(BENCHFLAGS)

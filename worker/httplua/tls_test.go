@@ -160,6 +160,16 @@ func pki(t testing.TB, dir string) map[string]*authority {
 	return all
 }
 
+// writeKey writes the key in the form that OpenSSL writes.
+func (a *authority) writeKey(t testing.TB, path string) {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writePEM(t, path, "PRIVATE KEY", der)
+}
+
 func (a *authority) config() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: a.chain, PrivateKey: a.key}}}
 }
