@@ -1,6 +1,7 @@
 package main
 
 import (
+	"compress/gzip"
 	"fmt"
 	"io"
 	"net/http"
@@ -132,21 +133,53 @@ func TestRotateUnderLoad(t *testing.T) {
 
 // TestBuffersAreFlushed: a buffered line without flush= is written when the logs are reopened, and when a worker ends.
 func TestBuffersAreFlushed(t *testing.T) {
-	for _, sig := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTERM} {
+	for _, sig := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGHUP, syscall.SIGUSR2, syscall.SIGQUIT, syscall.SIGTERM} {
 		t.Run(sig.String(), func(t *testing.T) {
 			s := newSite(t)
-			s.logConf("worker_processes 1;", "buffer=64k")
+			s.write("conf/nginx.conf", `error_log logs/error.log info; worker_processes 1;`+rootUser()+`
+events { worker_connections 64; }
+http {
+    log_format f '$args|end';
+    init_by_lua_block {
+        log = assert(require("resty.logger.file"):new{ path = "logs/lua.log", buffer_size = "64k", flush_interval = 0 })
+    }
+    server {
+        listen `+s.addr+`;
+        access_log logs/access.log f buffer=64k;
+        access_log logs/access.gz f gzip;
+        location / { return 200 "ok"; log_by_lua_block { assert(log:write(ngx.var.args or "-", "|end")) } }
+    }
+}
+`)
 			s.start()
 			if _, err := http.Get("http://" + s.addr + "/?line"); err != nil {
 				t.Fatal(err)
 			}
-			if text := s.read("logs/access.log"); text != "" {
-				t.Errorf("it is written already: %q", text)
+			written := func() (n int) {
+				for _, text := range []string{s.read("logs/access.log"), s.read("logs/lua.log"), s.unzip("logs/access.gz")} {
+					if strings.Contains(text, "line|end\n") {
+						n++
+					}
+				}
+				return n
+			}
+			if n := written(); n != 0 {
+				t.Errorf("%d of three are written already", n)
 			}
 			s.signal(sig)
-			s.until("the line is written", func() bool { return strings.Contains(s.read("logs/access.log"), "line|end\n") })
+			s.until("the lines are written", func() bool { return written() == 3 })
 		})
 	}
+}
+
+// unzip returns what a gzip file has, as far as it is whole.
+func (s *site) unzip(name string) string {
+	z, err := gzip.NewReader(strings.NewReader(s.read(name)))
+	if err != nil {
+		return ""
+	}
+	b, _ := io.ReadAll(z)
+	return string(b)
 }
 
 // TestCopyTruncate: a log that is copied and cut to nothing goes on at its beginning, not behind a hole.

@@ -130,6 +130,12 @@ func openPath(path string, mode uint32) (int, error) {
 		case err == unix.ENXIO && flags&unix.O_ACCMODE == unix.O_WRONLY && isFIFO(path):
 			flags = flags&^unix.O_ACCMODE | unix.O_RDWR
 			continue
+		case err == unix.ENXIO && standard[path] > 0:
+			fd, err = dupSocket(standard[path])
+			if err == nil {
+				return fd, nil
+			}
+			return -1, fmt.Errorf("open() \"%s\" failed %w", path, &sysError{err})
 		case err != nil:
 			return -1, fmt.Errorf("open() \"%s\" failed %w", path, &sysError{err})
 		}
@@ -139,6 +145,18 @@ func openPath(path string, mode uint32) (int, error) {
 		}
 		return fd, nil
 	}
+}
+
+// standard are the paths of descriptors that may be sockets, which cannot be opened:
+// under systemd they lead to the journal.
+var standard = map[string]int{"/dev/stdout": 1, "/dev/stderr": 2}
+
+func dupSocket(fd int) (int, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return -1, unix.ENXIO
+	}
+	return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 }
 
 func isFIFO(path string) bool {

@@ -52,11 +52,12 @@ func (b *sharedBuffer) failed(rt *Runtime, err error) {
 		t := rt.thread(c)
 		rt.resumed()
 		_, err := c.runEntry(t, l.onError, vm.String(writeError(err)))
-		rt.finish(c, err)
 		rt.release(t)
+		rt.finish(c, err)
 	}
 	c.closeSockets()
 	c.endPrograms()
+	c.releaseTable(c.log)
 }
 
 // fileLogger is what Lua code has of it.
