@@ -6,7 +6,7 @@ LDFLAGS := -s -w
 
 export CGO_ENABLED = 0
 
-.PHONY: build run test test-peers test-libs chaos race fuzz lint bench pgo docs clean help
+.PHONY: build run test test-peers test-libs chaos race fuzz lint bench torn pgo docs clean help
 
 build: ## the one static binary, bin/perilune
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) .
@@ -44,6 +44,9 @@ lint: ## gofmt, go vet, staticcheck
 
 bench: build ## side by side with Debian's nginx and ngx_lua; writes bench/RESULTS.md
 	$(GO) run ./bench -libs "$$(scripts/lua-libs)" $(BENCHFLAGS)
+
+torn: build ## lines of buffered access logs that are torn, counted beside Debian's nginx
+	$(GO) run ./bench -torn 8000
 
 bench-lua: build ## the Lua machine side by side with lua5.1, luajit and gopher-lua; writes bench/LUA.md
 	$(GO) run ./bench/lua -o bench/LUA.md $(BENCHFLAGS)

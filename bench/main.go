@@ -29,6 +29,7 @@ type options struct {
 	short    bool
 	out      string
 	libs     string
+	torn     int
 }
 
 func main() {
@@ -43,6 +44,7 @@ func main() {
 	flag.BoolVar(&o.short, "short", false, "one short round, to see that everything works")
 	flag.StringVar(&o.out, "out", "bench/RESULTS.md", "where the results go, empty for nowhere")
 	flag.StringVar(&o.libs, "libs", os.Getenv("PERILUNE_LUA_LIBS"), "a `folder` with a checkout of lua-resty-redis")
+	flag.IntVar(&o.torn, "torn", 0, "instead, count torn lines of buffered access logs over so many `requests`")
 	flag.Parse()
 	if o.short {
 		o.rounds, o.duration = 1, time.Second
@@ -59,14 +61,17 @@ func main() {
 }
 
 func run(o *options) error {
-	if err := install(); err != nil {
-		return err
-	}
-	raiseFileLimit()
 	binary, err := filepath.Abs(o.binary)
 	if err != nil {
 		return err
 	}
+	if o.torn > 0 {
+		return runTorn([]program{{name: "perilune", binary: binary}, {name: "nginx", binary: "/usr/sbin/nginx"}}, o.torn)
+	}
+	if err := install(); err != nil {
+		return err
+	}
+	raiseFileLimit()
 	rep := &report{rounds: o.rounds, duration: o.duration}
 	if err := rep.machine(binary); err != nil {
 		return err
