@@ -226,11 +226,16 @@ func pairsOption(t *vm.Thread, opts *vm.Table, name string) (list [][2]string) {
 // checkAbortable raises an error when another thread waits for subrequests, which
 // cannot be ended.
 func (c *Ctx) checkAbortable(t *vm.Thread) {
+	if c.pendingSubrequests() > 0 {
+		t.Errorf("attempt to abort with pending subrequests")
+	}
+}
+
+// pendingSubrequests is how many subrequests the threads wait for.
+func (c *Ctx) pendingSubrequests() int {
 	n := c.entry.subrequests
 	for _, u := range c.threads {
 		n += u.subrequests
 	}
-	if n > 0 {
-		t.Errorf("attempt to abort with pending subrequests")
-	}
+	return n
 }

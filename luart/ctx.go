@@ -47,6 +47,7 @@ type Ctx struct {
 	entry   thread    // runs the phase's code
 	threads []*thread // of ngx.thread.spawn, all that are not dead
 	ending  bool      // the request's code is being ended
+	cutOff  bool      // and subrequests with it
 	endErr  error     // and why
 	joiner  Waiter    // waits for the threads to end
 	onAbort *thread   // of ngx.on_abort, not started yet
@@ -134,7 +135,7 @@ func (c *Ctx) releaseTable(l Logger) {
 func (c *Ctx) reset() {
 	c.exited, c.exitCode = false, 0
 	c.execURI, c.execArgs = "", ""
-	c.jumped = false
+	c.jumped, c.cutOff = false, false
 	c.onAbort, c.aborted = nil, false
 }
 

@@ -358,8 +358,8 @@ func (rt *Runtime) finish(c *Ctx, err error) int {
 		status = statusUnavailable
 	}
 	logText(c.logger(rt), LevelError, "lua entry thread aborted: "+describe(err))
-	if c.req == nil || c.sent() {
-		return Error
+	if c.req == nil || c.sent() || c.cutOff {
+		return Error // also when subrequests were under way: as in ngx_lua nothing is sent then
 	}
 	return status
 }

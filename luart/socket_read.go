@@ -108,7 +108,7 @@ func (s *tcpSocket) read(t *vm.Thread, c *Ctx, p []byte) (int, error) {
 	}
 	switch {
 	case err != io.EOF:
-	case s.kind != socketTCP && c.settings.CheckClientAbort:
+	case s.kind == socketReqRaw && c.settings.CheckClientAbort:
 		err = ErrClientAborted
 	default:
 		s.eof = true

@@ -210,7 +210,7 @@ func (c *Ctx) alive() int {
 
 // end ends all threads of the request, because of err.
 func (c *Ctx) end(err error) {
-	c.ending, c.endErr = true, err
+	c.ending, c.endErr, c.cutOff = true, err, c.pendingSubrequests() > 0
 	for _, u := range c.threads {
 		c.stop(u)
 	}

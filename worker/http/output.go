@@ -128,12 +128,17 @@ func (r *Request) SendResponse(status int, contentType string, body []byte) int 
 	return OK
 }
 
-// output hands a piece of the body to the filters.
+// output hands a piece of the body to the filters. When one of them fails the connection is of no more use, as in nginx:
+// the client would take what it has got for the whole.
 func (r *Request) output(b Buf) error {
 	if r.Conn.errored {
 		return errClosed
 	}
-	return r.MainConf.bodyFilter(r, b)
+	err := r.MainConf.bodyFilter(r, b)
+	if err != nil {
+		r.Conn.errored = true
+	}
+	return err
 }
 
 // writeFilter is the last of the body filters: it frames chunks, gathers small
