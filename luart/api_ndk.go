@@ -19,12 +19,19 @@ func (rt *Runtime) openNDK() {
 
 func (rt *Runtime) ndkIndex(t *vm.Thread) int {
 	name := t.ToString(t.Arg(2))
-	if rt.cfg.Directive == nil || !rt.cfg.Directive(name) {
+	var call func(req Request, arg string) ([]byte, bool)
+	if rt.cfg.Directive != nil {
+		call = rt.cfg.Directive(name)
+	}
+	if call == nil {
 		return raise(t, "ndk.set_var: directive \"%s\" not found or does not use ndk_set_var_value", name)
 	}
 	t.Push(rt.vm.NewFunction(name, func(t *vm.Thread) int {
-		c := realRequest(t)
-		value, ok := c.req.CallDirective(name, t.ToString(t.Arg(1)))
+		c := context(t)
+		if c == nil || c.phase == PhaseInit {
+			return raise(t, "%s", errNoRequest)
+		}
+		value, ok := call(c.req, t.ToString(t.Arg(1)))
 		if !ok {
 			return raise(t, "calling directive %s failed with code %d", name, Error)
 		}

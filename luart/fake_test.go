@@ -181,9 +181,6 @@ func (r *fakeRequest) SetVariable(name, value string, unset bool) error {
 	r.vars[name] = value
 	return nil
 }
-func (r *fakeRequest) CallDirective(name, arg string) ([]byte, bool) {
-	return []byte(name + "(" + arg + ")"), arg != "bad"
-}
 func (r *fakeRequest) Status() int      { return r.status }
 func (r *fakeRequest) SetStatus(n int)  { r.status = n }
 func (r *fakeRequest) HeaderSent() bool { return r.headerSent }
@@ -253,8 +250,15 @@ var testSettings = Settings{HTTP10Buffering: true, UseDefaultType: true, Transfo
 func newTestRuntime(t testing.TB) (*Runtime, *fakeLoop, *fakeLog) {
 	t.Helper()
 	loop, log := &fakeLoop{now: time.Unix(1_700_000_000, 123e6)}, &fakeLog{}
-	rt := New(Config{Loop: loop, Log: log, Worker: fakeWorker{}, Prefix: "/p/", NginxVersion: 1027004, Directive: func(name string) bool { return strings.HasPrefix(name, "set_") }})
+	rt := New(Config{Loop: loop, Log: log, Worker: fakeWorker{}, Prefix: "/p/", NginxVersion: 1027004, Directive: fakeDirective})
 	return rt, loop, log
+}
+
+func fakeDirective(name string) func(Request, string) ([]byte, bool) {
+	if !strings.HasPrefix(name, "set_") {
+		return nil
+	}
+	return func(_ Request, arg string) ([]byte, bool) { return []byte(name + "(" + arg + ")"), arg != "bad" }
 }
 
 // run runs content code for a request and returns the handler's result.

@@ -142,9 +142,6 @@ type Request interface {
 	Variable(name string) (value []byte, found bool)
 	Capture(n int) (value []byte, found bool)
 	SetVariable(name, value string, unset bool) error
-	// CallDirective calls the function behind a directive that makes one value of
-	// another. Why it fails has been logged.
-	CallDirective(name, arg string) (value []byte, ok bool)
 
 	Status() int // of the response, 0 while there is none
 	SetStatus(status int)

@@ -52,8 +52,9 @@ type Config struct {
 	Net             Net
 	// Console is the machine of a program on the command line, nil for a new one.
 	Console *vm.VM
-	// Directive reports whether [Request.CallDirective] knows a directive.
-	Directive func(name string) bool
+	// Directive finds the function behind a directive that makes one value of another;
+	// req is nil outside of requests. Why a call fails has been logged.
+	Directive func(name string) func(req Request, arg string) (value []byte, ok bool)
 }
 
 // Runtime is the Lua of a worker: its virtual machine with the ngx API, the

@@ -4,6 +4,23 @@ import "golang.org/x/sys/unix"
 
 // What modules that run programs of the user need of a request besides.
 
+// NoRequest stands for a request where there is none: no client has sent it, and it has the settings of the first server.
+func (s *Server) NoRequest() *Request {
+	if s.noRequest == nil {
+		ctx := s.cycle.HTTP
+		if len(ctx.Children) > 0 {
+			ctx = ctx.Children[0]
+		}
+		r := &Request{Conn: &Conn{Server: s}, Server: s, MainConf: s.main, Ctx: make([]any, len(ctx.Loc))}
+		r.Main = r
+		r.Srv = ctx.Srv[CoreModule.Index].(*SrvConf)
+		r.SrvCtx, r.vars = ctx.Srv, &r.parts.values
+		r.useLocation(ctx.Loc[CoreModule.Index].(*LocConf))
+		s.noRequest = r
+	}
+	return s.noRequest
+}
+
 // Variable returns the value of a variable, named in any case. It holds until the
 // next call.
 func (r *Request) Variable(name string) ([]byte, bool) { return r.variable(name) }

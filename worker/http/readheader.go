@@ -547,6 +547,10 @@ func (r *Request) endLog(ln *logging.Line, lv logging.Level) {
 	}
 	c := r.Conn
 	m := r.Main
+	if r == r.Server.noRequest {
+		ln.End()
+		return
+	}
 	if c.action != "" {
 		ln.Str(" while ").Str(c.action)
 	}

@@ -47,6 +47,7 @@ type Server struct {
 	log   *logging.Log
 	main  *MainConf
 
+	noRequest *Request // see NoRequest
 	listeners []*listener
 	slot      int  // of this worker, for sockets with reuseport
 	workers   int  // processes that share the listen sockets

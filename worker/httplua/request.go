@@ -227,11 +227,6 @@ func (q *request) SetBodyFile(path string, clean bool) (int64, error) {
 func (q *request) Variable(name string) ([]byte, bool) { return q.r.Variable(name) }
 func (q *request) Capture(n int) ([]byte, bool)        { return q.r.Capture(n) }
 
-func (q *request) CallDirective(name, arg string) ([]byte, bool) {
-	call, _ := http.SetFunction(name)
-	return call(q.r, nil, []byte(arg))
-}
-
 func (q *request) SetVariable(name, value string, unset bool) error {
 	set := func() (known, changed bool) { return q.r.SetVariable(name, []byte(value)) }
 	if unset {

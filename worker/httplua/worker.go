@@ -60,9 +60,18 @@ func start(srv *http.Server, info luart.Worker, configure string, console *vm.VM
 	w := &Worker{main: m}
 	w.cfg = luart.Config{
 		Console: console,
-		Directive: func(name string) bool {
-			_, found := http.SetFunction(name)
-			return found
+		Directive: func(name string) func(luart.Request, string) ([]byte, bool) {
+			call, found := http.SetFunction(name)
+			if !found {
+				return nil
+			}
+			return func(req luart.Request, arg string) ([]byte, bool) {
+				r := srv.NoRequest()
+				if q, ok := req.(*request); ok {
+					r = q.r
+				}
+				return call(r, nil, []byte(arg))
+			}
 		},
 		Loop:         eventLoop{srv.Loop()},
 		Log:          processLog{srv.ErrorLog()},
