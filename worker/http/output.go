@@ -131,9 +131,6 @@ func (r *Request) SendResponse(status int, contentType string, body []byte) int 
 // output hands a piece of the body to the filters. When one of them fails the connection is of no more use, as in nginx:
 // the client would take what it has got for the whole.
 func (r *Request) output(b Buf) error {
-	if r.Conn.errored {
-		return errClosed
-	}
 	err := r.MainConf.bodyFilter(r, b)
 	if err != nil {
 		r.Conn.errored = true
@@ -144,6 +141,9 @@ func (r *Request) output(b Buf) error {
 // writeFilter is the last of the body filters: it frames chunks, gathers small
 // pieces and sends large ones.
 func writeFilter(r *Request, b Buf) error {
+	if r.Conn.errored {
+		return errClosed
+	}
 	o := r.outBuf()
 	if o.last {
 		return nil // nothing follows the end
