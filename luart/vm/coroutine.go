@@ -193,7 +193,8 @@ func (x *exec) callSpecial(f *Function, fi, nargs, ret, nres int) *thrown {
 		fr.fn, fr.base, fr.tail = f, fi+1, false
 		t.top = fi + 1 + nargs
 		if text, ok := v.ToStringCoerced(); ok && level > 0 {
-			if w := t.Where(level); w != "" {
+			// A number becomes a string also where there is no position.
+			if w := t.Where(level); w != "" || v.isNum() {
 				v = String(w + text)
 			}
 		}

@@ -65,6 +65,9 @@ func (p *parser) makeBinary(op int, a, b ast.Expr, line int) ast.Expr {
 	last := b.LastLine()
 	switch op {
 	case tkOr, tkAnd:
+		if truth, ok := constantTruth(a); ok && truth == (op == tkAnd) {
+			return single(b, last)
+		}
 		return at(&ast.LogicalOpExpr{Operator: name, Lhs: a, Rhs: b}, line, last)
 	case '<', '>', tkLe, tkGe, tkNe, tkEq:
 		return at(&ast.RelationalOpExpr{Operator: name, Lhs: a, Rhs: b}, line, last)
@@ -79,6 +82,35 @@ func (p *parser) makeBinary(op int, a, b ast.Expr, line int) ast.Expr {
 		}
 	}
 	return at(&ast.ArithmeticOpExpr{Operator: name, Lhs: a, Rhs: b}, line, last)
+}
+
+// constantTruth reports whether an expression is a constant, and its truth.
+func constantTruth(e ast.Expr) (truth, ok bool) {
+	switch e := e.(type) {
+	case *ast.NilExpr, *ast.FalseExpr:
+		return false, true
+	case *ast.TrueExpr, *ast.StringExpr, *numberExpr:
+		return true, true
+	case *parenExpr:
+		return constantTruth(e.e)
+	}
+	return false, false
+}
+
+// single is an expression for one value that cannot be assigned to.
+func single(e ast.Expr, last int) ast.Expr {
+	switch x := e.(type) {
+	case *ast.FuncCallExpr:
+		if !x.AdjustRet {
+			c := *x
+			c.AdjustRet = true
+			c.SetLastLine(last)
+			return &c
+		}
+	case *ast.Comma3Expr:
+		return at(&ast.Comma3Expr{AdjustRet: true}, x.Line(), last)
+	}
+	return at(&parenExpr{e: e}, e.Line(), last)
 }
 
 // foldArith computes constant arithmetic, but not where the result is NaN or
@@ -180,19 +212,7 @@ func (p *parser) primary() ast.Expr {
 		p.advance()
 		e := p.expr()
 		p.match(')', '(', line)
-		last := p.lastLine
-		switch x := e.(type) {
-		case *ast.FuncCallExpr:
-			if !x.AdjustRet {
-				c := *x
-				c.AdjustRet = true
-				c.SetLastLine(last)
-				return &c
-			}
-		case *ast.Comma3Expr:
-			return at(&ast.Comma3Expr{AdjustRet: true}, line, last)
-		}
-		return at(&parenExpr{e: e}, line, last)
+		return single(e, p.lastLine)
 	case tkName, tkGoto:
 		return p.resolve(p.name(), line)
 	}

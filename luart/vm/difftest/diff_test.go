@@ -66,7 +66,7 @@ io.write(f())`)
 var (
 	position = regexp.MustCompile(`prog:\d+: `)
 	wording  = regexp.MustCompile(`(attempt to |bad argument|invalid |cannot |stack overflow|number expected|wrong number|level must|'for').*`)
-	puzzling = regexp.MustCompile(`(?i)nan|-0([^.]|$)|C stack overflow|limit|#2 to '.*' \(string expected, got`)
+	puzzling = regexp.MustCompile(`(?i)nan|fni|-0([^.]|$)|C stack overflow|limit|#2 to '.*' \(string expected, got`)
 )
 
 func normalize(peer, s string) string {

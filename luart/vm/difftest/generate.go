@@ -340,7 +340,7 @@ func (g *generator) callee() string {
 		if g.dialect.LuaJIT && g.r.IntN(15) == 0 { // PUC Lua does not check the handler
 			return "xpcall"
 		}
-		return g.pick("tostring", "type", "select", "rawget", "tonumber", "pcall", "error", "math.fmod", g.repeater(),
+		return g.pick("tostring", "type", "rawget", "tonumber", "pcall", "error", "math.fmod", g.counter("string.rep"), g.counter("select"),
 			"setmetatable", "assert", "rawequal", "getmetatable", "ipairs", "border", "string.byte")
 	case 1:
 		return "(function(...) tick() return " + g.list(1+g.r.IntN(2)) + " end)"
@@ -351,10 +351,10 @@ func (g *generator) callee() string {
 	}
 }
 
-// repeater is string.rep, where it does not take 1e10 for another number.
-func (g *generator) repeater() string {
+// counter is a function that wants a count, where 1e10 is not taken for another number.
+func (g *generator) counter(f string) string {
 	if g.dialect.LuaJIT {
-		return "string.rep"
+		return f
 	}
 	return "string.len"
 }

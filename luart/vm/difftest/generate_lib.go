@@ -234,8 +234,8 @@ func (g *generator) namedErrors() {
 		case 10:
 			fmt.Fprintf(&g.b, "if %s %s %s then emit(1) else emit(2) end\n", thing(), g.pick("<", "<=", ">", ">=", "==", "~="), thing())
 		default:
-			fmt.Fprintf(&g.b, "emit(pcall(%s, %s, %s))\n", g.pick(g.repeater(), "math.floor", "table.insert", "ipairs", "setmetatable", "string.find", "math.max", "tostring", "next", "rawset", "unpack",
-				"string.upper", "table.concat", "coroutine.resume", "coroutine.wrap", "math.ldexp", "loadstring", "getmetatable", "select", "error", "table.remove", "math.fmod"), thing(), thing())
+			fmt.Fprintf(&g.b, "emit(pcall(%s, %s, %s))\n", g.pick(g.counter("string.rep"), "math.floor", "table.insert", "ipairs", "setmetatable", "string.find", "math.max", "tostring", "next", "rawset", "unpack",
+				"string.upper", "table.concat", "coroutine.resume", "coroutine.wrap", "math.ldexp", "loadstring", "getmetatable", g.counter("select"), "error", "table.remove", "math.fmod"), thing(), thing())
 		}
 	}
 	fmt.Fprintf(&g.b, "return a.b.c.%s, up\nend\nemit(pcall(f, %s)) emit(pcall(f, {b = {c = {}}}, %s)) end\n", g.field(), g.list(2), g.list(2))
