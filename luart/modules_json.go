@@ -20,6 +20,7 @@ type jsonConfig struct {
 	precision          int
 	emptyTableAsObject bool
 	decodeArrayMT      bool
+	decodeComment      bool
 	escapeSlash        bool
 	skipUnsupported    bool
 	indent             string
@@ -75,6 +76,7 @@ func (rt *Runtime) newCJSON(cfg *jsonConfig, safe bool) *vm.Table {
 		"encode_empty_table_as_object":        func(t *vm.Thread) int { return jsonBool(t, &cfg.emptyTableAsObject) },
 		"encode_escape_forward_slash":         func(t *vm.Thread) int { return jsonBool(t, &cfg.escapeSlash) },
 		"encode_skip_unsupported_value_types": func(t *vm.Thread) int { return jsonBool(t, &cfg.skipUnsupported) },
+		"decode_allow_comment":                func(t *vm.Thread) int { return jsonBool(t, &cfg.decodeComment) },
 		"encode_indent":                       func(t *vm.Thread) int { return jsonIndent(t, cfg) },
 	})
 	tab.SetStr("null", Null)

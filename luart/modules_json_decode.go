@@ -54,10 +54,38 @@ func (r *jsonReader) space() {
 		switch r.s[r.pos] {
 		case ' ', '\t', '\n', '\r':
 			r.pos++
+		case '/':
+			n := 0
+			if r.cfg.decodeComment {
+				n = commentLen(r.s[r.pos:])
+			}
+			if n <= 0 {
+				return
+			}
+			r.pos += n
 		default:
 			return
 		}
 	}
+}
+
+// commentLen is the length of the comment that s begins with: 0 for none, -1 for one
+// without an end.
+func commentLen(s string) int {
+	switch {
+	case strings.HasPrefix(s, "//"):
+		if i := strings.IndexByte(s, '\n'); i >= 0 {
+			return i + 1
+		}
+		return len(s)
+	case strings.HasPrefix(s, "/*"):
+		i := strings.Index(s[2:], "*/")
+		if i < 0 {
+			return -1
+		}
+		return i + 4
+	}
+	return 0
 }
 
 // fail keeps the first error.
@@ -70,6 +98,10 @@ func (r *jsonReader) fail(want, got string, at int) {
 // unexpected is the error of a token that does not belong where it is.
 func (r *jsonReader) unexpected(want string) {
 	at := r.pos
+	if at < len(r.s) && r.cfg.decodeComment && commentLen(r.s[at:]) < 0 {
+		r.fail(want, "unclosed multi-line comment", len(r.s))
+		return
+	}
 	r.fail(want, r.token(), at)
 }
 
@@ -93,7 +125,7 @@ func (r *jsonReader) token() string {
 		return "T_COLON"
 	case '"':
 		at := r.pos
-		r.string()
+		r.string("value")
 		if r.err != "" {
 			return ""
 		}
@@ -130,7 +162,7 @@ func (r *jsonReader) value(depth int) vm.Value {
 	if r.pos < len(r.s) {
 		switch c := r.s[r.pos]; c {
 		case '"':
-			return r.string()
+			return r.string("value")
 		case '{':
 			return r.object(depth + 1)
 		case '[':
@@ -274,11 +306,11 @@ func (r *jsonReader) key() vm.Value {
 			break
 		}
 	}
-	return r.string()
+	return r.string("object key string")
 }
 
-// string reads a string.
-func (r *jsonReader) string() vm.Value {
+// string reads a string; want names it in errors.
+func (r *jsonReader) string(want string) vm.Value {
 	r.pos++
 	s := r.s
 	i := r.pos
@@ -299,22 +331,22 @@ func (r *jsonReader) string() vm.Value {
 		case '\\':
 			n := r.escape(s[i:])
 			if n == 0 {
-				r.fail("value", "invalid escape code", i)
+				r.fail(want, "invalid escape code", i)
 				return vm.Nil
 			}
 			if n < 0 {
-				r.fail("value", "invalid unicode escape code", i)
+				r.fail(want, "invalid unicode escape code", i)
 				return vm.Nil
 			}
 			i += n - 1
 		case 0:
-			r.fail("value", "unexpected end of string", i)
+			r.fail(want, "unexpected end of string", i)
 			return vm.Nil
 		default:
 			r.buf = append(r.buf, c)
 		}
 	}
-	r.fail("value", "unexpected end of string", len(s))
+	r.fail(want, "unexpected end of string", len(s))
 	return vm.Nil
 }
 
@@ -430,16 +462,7 @@ func (r *jsonReader) decimal(s string, start int) (float64, int) {
 		}
 	}
 	if hex {
-		for n += 2; n < len(s) && hexDigit(s[n]); n++ {
-		}
-		f, err := strconv.ParseUint(s[start+2:n], 16, 64)
-		if err != nil {
-			return 0, 0
-		}
-		if s[0] == '-' {
-			return -float64(f), n
-		}
-		return float64(f), n
+		return hexadecimal(s, n+2)
 	}
 	for n < len(s) && isDigit(s[n]) {
 		v = v*10 + int64(s[n]-'0')
@@ -475,6 +498,35 @@ func (r *jsonReader) decimal(s string, start int) (float64, int) {
 	}
 	f, err := strconv.ParseFloat(s[:n], 64)
 	if err != nil && !math.IsInf(f, 0) {
+		return 0, 0
+	}
+	return f, n
+}
+
+// hexadecimal reads an integer or float whose digits begin at n.
+func hexadecimal(s string, n int) (float64, int) {
+	digits := func() {
+		for n < len(s) && hexDigit(s[n]) {
+			n++
+		}
+	}
+	digits()
+	if n < len(s) && s[n] == '.' {
+		n++
+		digits()
+	}
+	if n < len(s) && s[n]|32 == 'p' {
+		e := n + 1
+		if e < len(s) && (s[e] == '-' || s[e] == '+') {
+			e++
+		}
+		if e < len(s) && isDigit(s[e]) {
+			for n = e; n < len(s) && isDigit(s[n]); n++ {
+			}
+		}
+	}
+	f, ok := vm.ParseNumber(s[:n])
+	if !ok {
 		return 0, 0
 	}
 	return f, n

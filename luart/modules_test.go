@@ -57,6 +57,19 @@ func TestCJSON(t *testing.T) {
 // TestModules tries the modules that there is no oracle for here.
 func TestModules(t *testing.T) {
 	for _, tc := range []struct{ name, code, want string }{
+		{"cjson comments", `local c = require "cjson.safe"
+local function fail(s) ngx.say((select(2, c.decode(s)))) end
+fail "{//x\n}" fail '{ "bad \\q": 1}'
+ngx.say(c.decode("[0x6.ffp1]")[1], " ", c.decode_allow_comment(true))
+ngx.say(c.decode('{//x\r\n"a"/* :, */:/**//*2*/[1]} // end').a[1], " ", c.decode('"// /* */"//c'))
+fail "{}/*x" fail "[1/2]" fail "[/*"`, `Expected object key string but found invalid token at character 2
+Expected object key string but found invalid escape code at character 8
+13.9921875 true
+1 // /* */
+Expected the end but found unclosed multi-line comment at character 6
+Expected comma or array end but found invalid token at character 3
+Expected value but found unclosed multi-line comment at character 4
+`},
 		{"cjson arrays", `local c = require "cjson"
 			print(c.encode(c.empty_array), c.encode(setmetatable({}, c.empty_array_mt)), c.encode(setmetatable({1, nil, 3}, c.array_mt)), c.encode(setmetatable({}, c.array_mt)), c.encode({}))
 			print(c.encode_empty_table_as_object(false), c.encode({})) c.encode_escape_forward_slash(false) print(c.encode("/"))

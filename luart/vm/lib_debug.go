@@ -285,7 +285,11 @@ func debugTraceback(t *Thread) int {
 	if !t.Arg(skip + 2).IsNil() {
 		level = min(max(t.checkInt32(skip+2), 0), maxFrames)
 	}
-	t.PushString(co.Traceback(msg, level))
+	trace := co.Traceback("", level)
+	if ok {
+		trace = msg + "\n" + trace // also where the message is empty
+	}
+	t.PushString(trace)
 	return 1
 }
 
