@@ -7,6 +7,7 @@ require (
 	github.com/cloudflare/tableflip v1.2.3
 	github.com/dlclark/regexp2 v1.11.5
 	github.com/klauspost/compress v1.20.4
+	github.com/openwall/yescrypt-go v1.0.0
 	github.com/rs/zerolog v1.35.1
 	github.com/yuin/gopher-lua v1.1.2
 	golang.org/x/crypto v0.46.0

@@ -40,7 +40,10 @@ type CoreConf struct {
 	// ThreadPools are those of thread_pool, in their order.
 	ThreadPools []ThreadPool
 	affinity    []unix.CPUSet
-	autoSpread  bool
+
+	timerResolution Setting[time.Duration] // without a meaning here
+	pcreJIT         Setting[bool]          // likewise
+	autoSpread      bool
 }
 
 // EnvVar is one env directive.
@@ -115,6 +118,14 @@ var CoreModule = &Module{
 			Name: "lock_file", Ctx: Main, Args: Take1,
 			Set: SetStr(func(c *CoreConf) *Setting[string] { return &c.LockFile }),
 			Doc: "Checked and otherwise without effect: as in nginx on systems with atomic operations, no lock file is needed.",
+		}, {
+			Name: "timer_resolution", Ctx: Main, Args: Take1,
+			Set: SetMsec(func(c *CoreConf) *Setting[time.Duration] { return &c.timerResolution }),
+			Doc: "Checked and otherwise without effect: the clock is read once in each turn of the event loop.",
+		}, {
+			Name: "pcre_jit", Ctx: Main, Args: Flag,
+			Set: SetFlag(func(c *CoreConf) *Setting[bool] { return &c.pcreJIT }),
+			Doc: "Checked and otherwise without effect: regular expressions are not compiled to machine code.",
 		}, {
 			Name: "working_directory", Ctx: Main, Args: Take1,
 			Set: SetStr(func(c *CoreConf) *Setting[string] { return &c.WorkingDir }),

@@ -1,12 +1,16 @@
 package conf
 
 import (
+	"time"
+
 	"net/netip"
 	"strings"
 )
 
 // EventsConf is what the directives of the events block say.
 type EventsConf struct {
+	acceptMutexDelay  Setting[time.Duration] // without a meaning here
+	aioRequests       Setting[int]           // likewise
 	WorkerConnections Setting[int]
 	Use               Setting[string]
 	MultiAccept       Setting[bool]
@@ -47,6 +51,14 @@ var EventsModule = &Module{
 			Name: "accept_mutex", Ctx: Events, Args: Flag,
 			Set: SetFlag(func(c *EventsConf) *Setting[bool] { return &c.AcceptMutex }),
 			Doc: "Checked and otherwise without effect: connections are spread evenly over the workers in any case.",
+		}, {
+			Name: "accept_mutex_delay", Ctx: Events, Args: Take1,
+			Set: SetMsec(func(c *EventsConf) *Setting[time.Duration] { return &c.acceptMutexDelay }),
+			Doc: "Checked and otherwise without effect: there is no accept mutex.",
+		}, {
+			Name: "worker_aio_requests", Ctx: Events, Args: Take1,
+			Set: SetNum(func(c *EventsConf) *Setting[int] { return &c.aioRequests }),
+			Doc: "Checked and otherwise without effect: there is no asynchronous I/O of files.",
 		}, {
 			Name: "debug_connection", Ctx: Events, Args: Take1,
 			Set: setDebugConnection,

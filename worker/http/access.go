@@ -3,6 +3,7 @@ package http
 import (
 	"net/netip"
 	"strings"
+	"time"
 
 	"perilune/conf"
 	"perilune/logging"
@@ -20,6 +21,7 @@ type accessRule struct {
 type accessConf struct {
 	rules []accessRule
 	any   conf.Setting[bool] // satisfy any
+	delay conf.Setting[time.Duration]
 }
 
 var accessModule = &conf.Module{
@@ -32,6 +34,7 @@ var accessModule = &conf.Module{
 			ac.rules = p.rules
 		}
 		ac.any.Merge(p.any, false)
+		ac.delay.Merge(p.delay, 0)
 		return nil
 	},
 }
@@ -50,6 +53,9 @@ func init() {
 		{Name: "satisfy", Ctx: loc, Args: conf.Take1, Level: conf.LocConf,
 			Set: conf.SetEnum(func(c *accessConf) *conf.Setting[bool] { return &c.any }, map[string]bool{"all": false, "any": true}),
 			Doc: "Whether all of the access checks must let a client in, or any of them; all by default."},
+		{Name: "auth_delay", Ctx: loc, Args: conf.Take1, Level: conf.LocConf,
+			Set: conf.SetMsec(func(c *accessConf) *conf.Setting[time.Duration] { return &c.delay }),
+			Doc: "How long an answer with 401 is held back, against guessing; 0 by default."},
 	}
 }
 
@@ -135,10 +141,25 @@ func (r *Request) afterAccess(step *phaseStep, rc int) bool {
 		if r.engine.access != 401 {
 			r.engine.access = rc
 		}
+	case rc == 401:
+		r.unauthorized()
+		return false
 	case rc != OK:
 		r.Finalize(rc)
 		return false
 	}
 	r.engine.phase++
 	return true
+}
+
+// unauthorized ends a request that the access phase has answered with 401, after auth_delay.
+func (r *Request) unauthorized() {
+	if d := r.LocCtx[accessModule.Index].(*accessConf).delay.V; d > 0 {
+		r.Log(logging.Info, "delaying unauthorized request")
+		if rc := r.delay(d); rc != Declined {
+			r.Finalize(rc)
+			return
+		}
+	}
+	r.Finalize(401)
 }

@@ -159,7 +159,37 @@ func locationCommands() []conf.Command {
 			"How long to wait for the addresses of a name; 30s by default."),
 	}
 	table = append(table, outputCommands()...)
-	return append(table, keepaliveCommands()...)
+	table = append(table, keepaliveCommands()...)
+	return append(table, unusedCommands()...)
+}
+
+// unusedCommands are directives for which there is nothing to set here: they are checked as nginx does.
+func unusedCommands() []conf.Command {
+	const doc = "Checked and otherwise without effect: "
+	const minPool, poolAlignment = 112, 16
+	poolSize := func(_ *conf.Conf, n int64) error {
+		switch {
+		case n < minPool:
+			return conf.Errorf("the pool size must be no less than %d", minPool)
+		case n%poolAlignment != 0:
+			return conf.Errorf("the pool size must be a multiple of %d", poolAlignment)
+		}
+		return nil
+	}
+	return []conf.Command{
+		srv("connection_pool_size", conf.Take1, conf.SetSize(func(c *SrvConf) *conf.Setting[int64] { return &c.connectionPool }, poolSize),
+			doc+"memory is not taken in pools."),
+		srv("request_pool_size", conf.Take1, conf.SetSize(func(c *SrvConf) *conf.Setting[int64] { return &c.requestPool }, poolSize),
+			doc+"memory is not taken in pools."),
+		loc("subrequest_output_buffer_size", conf.Take1, conf.SetSize(func(c *LocConf) *conf.Setting[int64] { return &c.subrequestBuffer }),
+			doc+"what is kept in memory of subrequests has no limit."),
+		loc("open_file_cache_events", conf.Flag, conf.SetFlag(func(c *LocConf) *conf.Setting[bool] { return &c.openFileEvents }),
+			doc+"the kernel sends no such events."),
+		loc("send_lowat", conf.Take1, conf.SetSize(func(c *LocConf) *conf.Setting[int64] { return &c.sendLowat }, func(cf *conf.Conf, _ int64) error {
+			cf.Warnf("\"send_lowat\" is not supported, ignored")
+			return nil
+		}), doc+"the kernel has no such mark."),
+	}
 }
 
 func outputCommands() []conf.Command {

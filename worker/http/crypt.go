@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/openwall/yescrypt-go"
 	"golang.org/x/crypto/bcrypt"
 )
 
@@ -46,16 +47,33 @@ var passwordKinds = []passwordKind{
 	{"$2a$", true, bcryptMatches},
 	{"$2b$", true, bcryptMatches},
 	{"$2y$", true, bcryptMatches},
+	{"$y$", true, yescryptMatches},
 }
 
-// kindOf finds the kind of an entry; nil if it is not known.
+// traditional is the kind of entries without a prefix, and of those that are no password's.
+var traditional = &passwordKind{"", false, desMatches}
+
+// unsupported are the kinds that crypt(3) may know, and we do not.
+var unsupported = []string{"$3$", "$7$", "$gy$", "$sha1", "$md5", "_"}
+
+// kindOf finds the kind of an entry; nil if it is one that is not supported.
 func kindOf(entry string) *passwordKind {
 	for i := range passwordKinds {
 		if strings.HasPrefix(entry, passwordKinds[i].prefix) {
 			return &passwordKinds[i]
 		}
 	}
-	return nil
+	for _, prefix := range unsupported {
+		if strings.HasPrefix(entry, prefix) {
+			return nil
+		}
+	}
+	return traditional
+}
+
+func yescryptMatches(entry, password string) bool {
+	text, err := yescrypt.Hash([]byte(password), []byte(entry))
+	return err == nil && sameText(entry, string(text))
 }
 
 func bcryptMatches(entry, password string) bool {

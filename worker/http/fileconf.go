@@ -30,6 +30,7 @@ type fileConf struct {
 	IfModifiedSince conf.Setting[sinceMode]
 	MaxRanges       conf.Setting[int]
 	MSIEPadding     conf.Setting[bool]
+	MSIERefresh     conf.Setting[bool]
 
 	hashMaxSize, hashBucketSize conf.Setting[int] // only checked
 }
@@ -74,6 +75,9 @@ func init() {
 		{Name: "msie_padding", Ctx: loc, Args: conf.Flag, Level: conf.LocConf,
 			Set: conf.SetFlag(func(c *fileConf) *conf.Setting[bool] { return &c.MSIEPadding }),
 			Doc: "Pads error pages for MSIE and Chrome."},
+		{Name: "msie_refresh", Ctx: loc, Args: conf.Flag, Level: conf.LocConf,
+			Set: conf.SetFlag(func(c *fileConf) *conf.Setting[bool] { return &c.MSIERefresh }),
+			Doc: "Redirects MSIE by a page that refreshes itself instead of by 301 and 302; off by default."},
 	}
 }
 
@@ -111,6 +115,7 @@ func mergeFileConf(cf *conf.Conf, prev, c any) error {
 	fc.IfModifiedSince.Merge(p.IfModifiedSince, sinceExact)
 	fc.MaxRanges.Merge(p.MaxRanges, math.MaxInt32)
 	fc.MSIEPadding.Merge(p.MSIEPadding, true)
+	fc.MSIERefresh.Merge(p.MSIERefresh, false)
 	return nil
 }
 

@@ -205,6 +205,10 @@ func (r *Request) specialResponse(status int) int {
 	r.ErrStatus = shownStatus(status)
 	page := r.specialPage(status)
 	h := &r.HeadersOut
+	if (status == 301 || status == 302) && r.HeadersIn.Browser&BrowserMSIE != 0 && fileConfOf(r).MSIERefresh.V {
+		page = refreshPage(h.Location)
+		r.ErrStatus, h.Location = 200, ""
+	}
 	h.ContentLengthN = int64(len(page))
 	if page != nil {
 		h.ContentType = "text/html"

@@ -47,11 +47,16 @@ server {
 	location /tryalias/ { alias SITE/sub/; try_files $uri $uri/ =404; }
 	location /try444 { try_files /none =444; }
 	location /srv { location /srv/x { try_files /a.html /b; } }
+	location /refresh { msie_refresh on; return 301 "/x y?a='b'&c=\"d\"<e>"; }
+	location /refresh302 { msie_refresh on; return 302 http://there/; }
+	location /refresh307 { msie_refresh on; return 307 /x; }
+	location /refresh/ { msie_refresh on; error_page 404 http://lost.example/?u=$uri; error_page 403 =307 /x; return 404; }
 	location /sr { internal; return 200 x; }
 }
 `
 
 var pagesRequests = []string{
+	"GET /refresh", "GET /refresh|User-Agent: x MSIE 7.0; y", "HEAD /refresh|User-Agent: x MSIE 7.0; y", "GET /refresh302|User-Agent: x MSIE 8.0; y", "GET /refresh307|User-Agent: x MSIE 8.0; y", "GET /refresh/|User-Agent: x MSIE 8.0; y", "GET /refresh/",
 	"GET /nothing", "HEAD /nothing", "POST /nothing", "GET /e410?x", "POST /e410", "HEAD /e410", "GET /e411", "GET /e412", "GET /e402", "GET /e405", "GET /e500", "GET /e418",
 	"GET /static404/x", "GET /recursive", "GET /once", "GET /loop", "GET /own", "GET /to302", "GET /withhead?a=1", "GET /withhead404",
 	"GET /expmax", "GET /expepoch", "GET /expoff", "GET /etags/a.html", "GET /etags/nix", "GET /deny", "GET /deny2", "GET /allow/a.html", "GET /v6", "GET /any",

@@ -32,7 +32,7 @@ var gunzipModule = &conf.Module{
 }
 
 func init() {
-	enable := conf.Command{Name: "gunzip", Ctx: anyLevel | conf.LocationIf, Args: conf.Flag, Level: conf.LocConf,
+	enable := conf.Command{Name: "gunzip", Ctx: anyLevel, Args: conf.Flag, Level: conf.LocConf,
 		Set: conf.SetFlag(func(c *gunzipConf) *conf.Setting[bool] { return &c.enable }),
 		Doc: "Whether responses in gzip are unpacked for clients that do not take it; off by default."}
 	gunzipModule.Commands = []conf.Command{enable,

@@ -62,6 +62,8 @@ type SrvConf struct {
 	MergeSlashes             conf.Setting[bool]
 	UnderscoresInHeaders     conf.Setting[bool]
 
+	connectionPool, requestPool conf.Setting[int64] // without a meaning here
+
 	listens   bool // has a listen directive
 	captures  bool // a name is a regular expression with groups
 	locations *LocationTree[*LocConf]
@@ -125,6 +127,9 @@ type LocConf struct {
 	DefaultType              conf.Setting[string]
 	Resolver                 conf.Setting[*resolver.Resolver] // nil if there is none
 	ResolverTimeout          conf.Setting[time.Duration]
+
+	subrequestBuffer, sendLowat conf.Setting[int64] // without a meaning here
+	openFileEvents              conf.Setting[bool]  // likewise
 
 	except    *limitExcept
 	exception bool                 // of a limit_except block

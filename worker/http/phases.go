@@ -119,7 +119,11 @@ func (r *Request) runPhases() {
 				if code == 403 {
 					r.Log(logging.Error, "access forbidden by rule")
 				}
-				r.Finalize(code)
+				if code == 401 {
+					r.unauthorized()
+				} else {
+					r.Finalize(code)
+				}
 				return
 			}
 		case stepContent:

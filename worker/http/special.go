@@ -104,6 +104,24 @@ func (r *Request) specialPage(status int) []byte {
 	return pages[pageKey{status, tokens, padding}]
 }
 
+// refreshEscapes are the bytes of a URL that are percent-encoded in a page that refreshes itself.
+var refreshEscapes = func() (t [256]bool) {
+	for i := range t {
+		t[i] = i <= ' ' || i >= 0x7f
+	}
+	for _, c := range []byte("\"'<>\\^`{|}") {
+		t[c] = true
+	}
+	return t
+}()
+
+// refreshPage is a page that leads to another URL.
+func refreshPage(location string) []byte {
+	b := []byte(`<html><head><meta http-equiv="Refresh" content="0; URL=`)
+	b = appendEscaped(b, []byte(location), &refreshEscapes)
+	return append(b, "\"></head><body></body></html>\r\n"...)
+}
+
 // shownStatus is the status that a client sees for one that is nginx's own.
 func shownStatus(status int) int {
 	if _, found := badRequests[status]; found {

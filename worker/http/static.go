@@ -81,6 +81,7 @@ func staticHandler(r *Request) int {
 
 // fileHeader makes the header of a response that is a file.
 func (r *Request) fileHeader(f *staticFile) {
+	r.Conn.action = "sending response to client"
 	r.HeadersOut.Status = 200
 	r.HeadersOut.ContentLengthN = f.size
 	r.HeadersOut.LastModified = f.mtime

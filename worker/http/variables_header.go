@@ -43,6 +43,22 @@ func httpHeader(r *Request, dst []byte, name string) ([]byte, bool) {
 	return dst, found
 }
 
+// sentTrailer is the value of $sent_trailer_NAME.
+func sentTrailer(r *Request, dst []byte, name string) ([]byte, bool) {
+	found := false
+	for _, t := range r.filters.trailers {
+		if !headerNamed(t.Name, name) {
+			continue
+		}
+		if found {
+			dst = append(dst, ", "...)
+		}
+		dst = append(dst, t.Value...)
+		found = true
+	}
+	return dst, found
+}
+
 // sentHeader is the value of $sent_http_NAME.
 func sentHeader(r *Request, dst []byte, name string) ([]byte, bool) {
 	out := &r.HeadersOut
@@ -195,6 +211,7 @@ func contentLength(r *Request, dst []byte, _ string) ([]byte, bool) {
 var headerVariables = []Variable{
 	{Name: "http_", Prefix: true, Get: httpHeader, Doc: "a request header"},
 	{Name: "sent_http_", Prefix: true, Get: sentHeader, Doc: "a response header"},
+	{Name: "sent_trailer_", Prefix: true, Get: sentTrailer, Doc: "a header behind the body of a chunked response"},
 	{Name: "cookie_", Prefix: true, Get: cookieValue, Doc: "a cookie"},
 	{Name: "arg_", Prefix: true, Get: argValue, Doc: "an argument of the request line"},
 	{Name: "content_type", Get: optional(func(r *Request) []byte { return r.HeadersIn.Value(HeaderContentType) }),
