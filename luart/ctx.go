@@ -62,6 +62,7 @@ type Ctx struct {
 	log          Logger // of code without a request
 
 	sockets  []closer   // that are open
+	disowned int        // sockets that were closed since, for debugging
 	life     uint64     // counts the requests that the context was used for
 	raw      bool       // ngx.req.socket(true) has taken the connection
 	programs []*program // that ngx.pipe has started

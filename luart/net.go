@@ -15,6 +15,7 @@ type Endpoint struct {
 	IP   netip.Addr
 	Port int
 	Path string // of a unix socket, "" for TCP and UDP
+	Text string // of a unix socket, as it was written with unix: in front
 }
 
 // host is the address without the port, as messages show it.
@@ -31,7 +32,7 @@ func (e Endpoint) host() string {
 // String is the address with the port.
 func (e Endpoint) String() string {
 	if e.Path != "" {
-		return e.host()
+		return e.Text
 	}
 	return e.host() + ":" + itoa(e.Port)
 }
@@ -51,9 +52,14 @@ func (e *BindError) Error() string { return e.Err.Error() }
 // Unwrap returns the error of the system call.
 func (e *BindError) Unwrap() error { return e.Err }
 
+// LimitError is the error of a connection too many.
+type LimitError struct{ Text string }
+
+func (e *LimitError) Error() string { return e.Text }
+
 // Net connects cosockets with the world.
 type Net interface {
-	// Dial begins to connect. The error is a *BindError or a syscall.Errno.
+	// Dial begins to connect. The error is a *BindError, a *LimitError or a syscall.Errno.
 	Dial(d *Dial) (Stream, error)
 	// Lookup prepares finding the addresses of a name.
 	Lookup(s *SocketSettings, name string) Lookup

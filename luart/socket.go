@@ -151,6 +151,12 @@ func (c *Ctx) own(o *openSocket, x closer) {
 	o.c, o.life = c, c.life
 	c.sockets = append(c.sockets, x)
 	o.at = len(c.sockets)
+	if c.disowned > 0 {
+		c.disowned--
+		if l := c.logger(c.rt); l.LogEnabled(LevelDebug) {
+			logText(l, LevelDebug, fmt.Sprintf("lua http cleanup reuse: %016X", pointerOf(o)))
+		}
+	}
 }
 
 // disown forgets a socket that is closed.
@@ -172,6 +178,7 @@ func (c *Ctx) disown(o *openSocket) {
 		}
 	}
 	o.at = 0
+	c.disowned++
 }
 
 // closeSockets closes what the code of a request that ends has left open.
@@ -191,7 +198,12 @@ func (c *Ctx) guard(t *vm.Thread, arg int) {
 	if len(c.sockets) < unguarded {
 		return
 	}
-	if tab, ok := t.Arg(arg).AsTable(); ok {
+	c.guardSocket(t.Arg(arg))
+}
+
+// guardSocket has the collector watch a socket.
+func (c *Ctx) guardSocket(v vm.Value) {
+	if tab, ok := v.AsTable(); ok {
 		if u, ok := tab.GetInt(1).AsUserdata(); ok && u.Metatable() == nil {
 			c.rt.vm.SetUserdataMetatable(u, c.rt.sockets.guard)
 		}
@@ -277,7 +289,7 @@ func (l lookup) close() {
 // of nginx for a URL without a path.
 func parseHost(text string, port int) (e Endpoint, name string, err error) {
 	if len(text) >= 5 && strings.EqualFold(text[:5], "unix:") {
-		e.Path = text[5:]
+		e.Path, e.Text = text[5:], text
 		switch {
 		case e.Path == "":
 			err = errors.New("no path in the unix domain socket")
@@ -416,6 +428,10 @@ func (c *Ctx) logDial(err error, to Endpoint, from netip.AddrPort, upstream stri
 			local = from.String()
 		}
 		logText(c.logger(c.rt), LevelCrit, "bind("+local+") failed "+logging.ErrnoText(bind.Err)+upstream)
+		return
+	}
+	if limit, ok := err.(*LimitError); ok {
+		logText(c.logger(c.rt), LevelAlert, limit.Text)
 		return
 	}
 	level := LevelCrit

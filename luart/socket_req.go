@@ -39,6 +39,8 @@ func reqSocket(t *vm.Thread, c *Ctx) int {
 	}
 	s.conn = &connection{Stream: stream}
 	c.own(&s.openSocket, s)
-	t.Push(c.newSocket(s))
+	v := c.newSocket(s)
+	c.guardSocket(v)
+	t.Push(v)
 	return 1
 }

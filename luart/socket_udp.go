@@ -123,8 +123,9 @@ func udpSetPeerName(t *vm.Thread, c *Ctx) int {
 }
 
 func logDatagram(c *Ctx, err error, from netip.AddrPort, upstream string) {
-	if bind, ok := err.(*BindError); ok {
-		c.logDial(bind, Endpoint{}, from, upstream)
+	switch err.(type) {
+	case *BindError, *LimitError:
+		c.logDial(err, Endpoint{}, from, upstream)
 		return
 	}
 	logText(c.logger(c.rt), LevelCrit, "connect() failed "+logging.ErrnoText(err)+upstream)

@@ -23,6 +23,7 @@ package http
 
 import (
 	"fmt"
+	"strconv"
 
 	"perilune/conf"
 	"perilune/logging"
@@ -164,12 +165,25 @@ func (s *Server) Stats() Stats {
 // or the like; idle client connections make room if need be. It logs and
 // reports false if there is none left. Release gives it back.
 func (s *Server) Reserve() bool {
+	ok := s.TryReserve()
+	if !ok {
+		s.log.Log(logging.Alert, 0, s.NotEnough())
+	}
+	return ok
+}
+
+// NotEnough is what the error log says when Reserve fails.
+func (s *Server) NotEnough() string {
+	return strconv.Itoa(s.maxConns) + " worker_connections are not enough"
+}
+
+// TryReserve is Reserve that logs no failure.
+func (s *Server) TryReserve() bool {
 	free := s.maxConns - s.used
 	if free <= s.maxConns/16 && s.idle.n > 0 {
 		s.reuseIdle()
 	}
 	if s.used >= s.maxConns {
-		s.log.Logf(logging.Alert, 0, "%d worker_connections are not enough", s.maxConns)
 		return false
 	}
 	s.used++

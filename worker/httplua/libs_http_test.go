@@ -15,7 +15,7 @@ import (
 
 func TestLibWebSocket(t *testing.T) {
 	http := libs(t, "lua-resty-websocket")
-	s := startLib(t, http, `location = /server { content_by_lua_block {
+	s := startEither(t, http, `location = /server { content_by_lua_block {
 		local server = require "resty.websocket.server"
 		local wb, err = server:new{timeout = 5000, max_payload_len = 1048576}
 		if not wb then return ngx.exit(444) end
@@ -64,7 +64,7 @@ nil
 
 func TestLibUpload(t *testing.T) {
 	http := libs(t, "lua-resty-upload")
-	s := startLib(t, http, `location / { content_by_lua_block {
+	s := startEither(t, http, `location / { content_by_lua_block {
 		local upload = require "resty.upload"
 		local form, err = upload:new(100)
 		if not form then return ngx.say(err) end
@@ -166,7 +166,7 @@ func TestLibHTTP(t *testing.T) {
 	secure.TLS = good.config()
 	secure.StartTLS()
 	defer secure.Close()
-	s := startLib(t, directives+"lua_ssl_trusted_certificate "+dir+"/root.crt;\n", `location = /test { content_by_lua_block {
+	s := startEither(t, directives+"lua_ssl_trusted_certificate "+dir+"/root.crt;\n", `location = /test { content_by_lua_block {
 		local http = require "resty.http"
 		local function show(res, err) if not res then return ngx.say(tostring(err)) end ngx.say(res.status, " ", #res.body, " ", res.body:sub(1, 60)) return res end
 		local plain, secure = "`+plain.URL+`", "`+secure.URL+`"
@@ -261,7 +261,7 @@ func TestLibLogger(t *testing.T) {
 			}
 		}
 	})
-	s := startLib(t, http, `location / {
+	s := startEither(t, http, `location / {
 		content_by_lua_block { ngx.say("ok") }
 		log_by_lua_block {
 			local logger = require "resty.logger.socket"

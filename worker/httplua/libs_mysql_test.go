@@ -51,7 +51,7 @@ func TestLibMySQL(t *testing.T) {
 	writePEM(t, dir+"/db.crt", "CERTIFICATE", db.cert.Raw)
 	db.writeKey(t, dir+"/db.key")
 	port, sock := mariaDB(t, dir)
-	s := startLib(t, http+"lua_ssl_trusted_certificate "+dir+"/root.crt;\n", `location / { content_by_lua_block {
+	s := startEither(t, http+"lua_ssl_trusted_certificate "+dir+"/root.crt;\n", `location / { content_by_lua_block {
 		local mysql = require "resty.mysql"
 		local function connect(options)
 			local db = assert(mysql:new())

@@ -48,8 +48,8 @@ const initLib = `init_by_lua_block {
 // againstNginx has the tests of libraries run on nginx with ngx_lua, to see that what they expect is right.
 func againstNginx() bool { return os.Getenv("PERILUNE_PEERS") != "" }
 
-// startLib is start for what nginx can do, too.
-func startLib(t *testing.T, http, srv string) *server {
+// startEither is start for what nginx can do, too.
+func startEither(t *testing.T, http, srv string) *server {
 	t.Helper()
 	if !againstNginx() {
 		s := start(t, http, srv, nil)
@@ -85,7 +85,7 @@ func TestLibRedis(t *testing.T) {
 	_, p, _ := net.SplitHostPort(addr)
 	sock := filepath.Join(dir, "redis.sock")
 	program(t, addr, "redis-server", "--port", p, "--bind", "127.0.0.1", "--unixsocket", sock, "--save", "", "--dir", dir)
-	s := startLib(t, http, `location / { content_by_lua_block {
+	s := startEither(t, http, `location / { content_by_lua_block {
 		local redis = require "resty.redis"
 		local function connect(host, port)
 			local red = redis:new()
@@ -141,7 +141,7 @@ func TestLibMemcached(t *testing.T) {
 	addr := freeAddr(t)
 	_, p, _ := net.SplitHostPort(addr)
 	program(t, addr, "memcached", "-u", "nobody", "-l", "127.0.0.1", "-p", p)
-	s := startLib(t, http, `location / { content_by_lua_block {
+	s := startEither(t, http, `location / { content_by_lua_block {
 		local memcached = require "resty.memcached"
 		for i = 0, 2 do
 			local memc = assert(memcached:new())

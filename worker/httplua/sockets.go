@@ -18,11 +18,15 @@ import (
 
 // network connects the cosockets with connections in the worker's loop.
 type network struct {
-	loop *loop.Loop
+	loop    *loop.Loop
+	srv     *http.Server
+	release func() // of srv
 }
 
+func newNetwork(srv *http.Server) *network { return &network{srv.Loop(), srv, srv.Release} }
+
 // Lookup prepares asking the resolver of the location whose code runs.
-func (n network) Lookup(s *luart.SocketSettings, name string) luart.Lookup {
+func (n *network) Lookup(s *luart.SocketSettings, name string) luart.Lookup {
 	return &lookup{loop: n.loop, names: s.Names.(names), name: name}
 }
 
@@ -44,7 +48,7 @@ func (l *lookup) Addrs() ([]netip.Addr, error) {
 func (l *lookup) Close() { l.query.Cancel(l.loop, loop.ErrStopped) }
 
 // Dial begins to connect.
-func (n network) Dial(d *luart.Dial) (luart.Stream, error) {
+func (n *network) Dial(d *luart.Dial) (luart.Stream, error) {
 	addr := peer.TCP(d.To.IP, uint16(d.To.Port))
 	if d.To.Path != "" {
 		addr = peer.Unix(d.To.Path)
@@ -73,8 +77,13 @@ func (n network) Dial(d *luart.Dial) (luart.Stream, error) {
 			return nil
 		}
 	}
+	if !n.srv.TryReserve() {
+		return nil, &luart.LimitError{Text: n.srv.NotEnough()}
+	}
+	how.Close = n.release
 	c, err := how.Start(n.loop, addr)
 	if err != nil {
+		n.srv.Release()
 		return nil, err
 	}
 	if d.Datagram {

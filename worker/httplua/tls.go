@@ -20,6 +20,8 @@ type tlsConf struct {
 	crl          conf.Setting[string]
 	certificates conf.Setting[[]string]
 	keys         conf.Setting[[]string]
+	commands     conf.Setting[[]secure.Command]
+	keyLog       conf.Setting[string]
 
 	settings *secure.Settings
 }
@@ -50,13 +52,25 @@ func tlsCommands() []conf.Command {
 		{Name: "lua_ssl_certificate_key", Ctx: in, Args: conf.Take1, Level: conf.LocConf,
 			Set: conf.AppendStr(func(l *locConf) *conf.Setting[[]string] { return &l.tls.keys }),
 			Doc: "the key of lua_ssl_certificate"},
+		{Name: "lua_ssl_conf_command", Ctx: in, Args: conf.Take2, Level: conf.LocConf, Set: setTLSCommand,
+			Doc: "a command of OpenSSL's configuration: Protocol, MinProtocol, MaxProtocol, CipherString, Curves, Groups, Options; what Go's TLS cannot do is refused"},
+		file("lua_ssl_key_log", "a file that gets the keys of the connections of sslhandshake, in the format of SSLKEYLOGFILE",
+			func(c *tlsConf) *conf.Setting[string] { return &c.keyLog }),
 	}
+}
+
+// setTLSCommand is lua_ssl_conf_command.
+func setTLSCommand(cf *conf.Conf, c any) error {
+	s := &c.(*locConf).tls.commands
+	s.IsSet = true
+	s.V = append(s.V, secure.Command{Name: cf.Args[1], Value: cf.Args[2]})
+	return nil
 }
 
 // merge inherits; a block with no directive of its own shares what the files of the block around it hold.
 func (c *tlsConf) merge(cf *conf.Conf, prev *tlsConf) error {
 	own := c.protocols.IsSet || c.ciphers.IsSet || c.verifyDepth.IsSet || c.trusted.IsSet || c.crl.IsSet ||
-		c.certificates.IsSet || c.keys.IsSet
+		c.certificates.IsSet || c.keys.IsSet || c.commands.IsSet || c.keyLog.IsSet
 	c.protocols.Merge(prev.protocols, secure.TLSv1|secure.TLSv11|secure.TLSv12|secure.TLSv13)
 	c.ciphers.Merge(prev.ciphers, "DEFAULT")
 	c.verifyDepth.Merge(prev.verifyDepth, 1)
@@ -64,6 +78,8 @@ func (c *tlsConf) merge(cf *conf.Conf, prev *tlsConf) error {
 	c.crl.Merge(prev.crl, "")
 	c.certificates.Merge(prev.certificates, nil)
 	c.keys.Merge(prev.keys, nil)
+	c.commands.Merge(prev.commands, nil)
+	c.keyLog.Merge(prev.keyLog, "")
 	if !own && prev.settings != nil {
 		c.settings = prev.settings
 		return nil
@@ -78,7 +94,10 @@ func (c *tlsConf) merge(cf *conf.Conf, prev *tlsConf) error {
 		return cf.Cycle.ConfFullName(path)
 	}
 	o := &secure.Options{Protocols: c.protocols.V, Ciphers: c.ciphers.V, Depth: c.verifyDepth.V,
-		Trusted: full(c.trusted.V), CRL: full(c.crl.V)}
+		Trusted: full(c.trusted.V), CRL: full(c.crl.V), Commands: c.commands.V}
+	if path := full(c.keyLog.V); path != "" {
+		o.KeyLog = cf.Cycle.Files.Open(path)
+	}
 	for i, path := range c.certificates.V {
 		o.Certificates = append(o.Certificates, full(path))
 		o.Keys = append(o.Keys, full(c.keys.V[i]))
@@ -98,7 +117,7 @@ type secureStream struct {
 }
 
 // StartTLS does a handshake.
-func (n network) StartTLS(s luart.Stream, h *luart.Handshake, timeout time.Duration) (luart.SecureStream, error) {
+func (n *network) StartTLS(s luart.Stream, h *luart.Handshake, timeout time.Duration) (luart.SecureStream, error) {
 	plain, ok := s.(stream)
 	settings, configured := h.Settings.(*secure.Settings)
 	if !ok || !configured {

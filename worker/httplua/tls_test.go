@@ -476,6 +476,9 @@ lua_ssl_trusted_certificate root.pem;
 `}, {"server", `
 location = /cert { lua_ssl_certificate client.pem; lua_ssl_certificate_key client.key; content_by_lua_file lua/t.lua; }
 location = /resume { content_by_lua_file lua/resume.lua; }
+location = /most { lua_ssl_conf_command MaxProtocol TLSv1.2; lua_ssl_conf_command CipherString ECDHE+CHACHA20; content_by_lua_file lua/t.lua; }
+location = /only { lua_ssl_conf_command Protocol -ALL,TLSv1.2; content_by_lua_file lua/t.lua; }
+location = /log { lua_ssl_key_log keys; content_by_lua_file lua/t.lua; }
 location = /pem { content_by_lua_block {
 	local ssl = require "ngx.ssl"
 	local function read(name)
@@ -558,12 +561,19 @@ location = /timer { content_by_lua_block {
 		{"/duplex", "echo", "", "true\n3\nbye\n1\nnilclosed\n"},
 		{"/kill", "silent", "", "nilsocket busy connecting\n1\nfalsesocket is never created nor connected\n"},
 		{"/timer", "good", "", "true nil\n"},
+		{"/most", "good", "name=good.test", "session\nTLS 1.2 TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 sni=good.test resumed=false peer=- hello\n1\n"},
+		{"/only", "only13", "name=good.test", "handshake: nil handshake failed\nnilclosed\n"},
+		{"/log", "good", "name=good.test", "session\n" + said + "- hello\n1\n"},
 	} {
 		q := &diffCase{sections: []section{{"request", "GET " + tt.uri + "?port=" + ports[tt.server] + "&" + tt.args + " HTTP/1.0\n"}}}
 		_, body, _ := strings.Cut(q.ask(t, addr)[0], "\n\\r\n")
 		if body != tt.want {
 			t.Errorf("%s %s:\n%swant\n%s", tt.uri, tt.server, body, tt.want)
 		}
+	}
+	keys, err := os.ReadFile(filepath.Join(dir, "conf/keys"))
+	if err != nil || len(regexp.MustCompile(`(?m)^(CLIENT|SERVER)_\w+ [0-9a-f]{64} [0-9a-f]+$`).FindAll(keys, -1)) != 4 {
+		t.Errorf("%q %v", keys, err)
 	}
 	if t.Failed() {
 		t.Log(readLog(t, dir, addr))

@@ -89,7 +89,7 @@ func start(srv *http.Server, info luart.Worker, configure string, console *vm.VM
 		WorkerThreadVMs: m.workerThreadVMs.V,
 		Timers: luart.TimerLimits{Pending: m.maxPendingTimers.V, Running: m.maxRunningTimers.V,
 			Hold: srv.Hold, Release: srv.Unhold},
-		Net: network{srv.Loop()},
+		Net: newNetwork(srv),
 	}
 	if n := m.captureLog.V; n > 0 {
 		captured := luart.NewErrorLog(n)

@@ -50,6 +50,7 @@ type Dial struct {
 	Type  int                // unix.SOCK_STREAM if 0
 	Local unix.Sockaddr      // the address to connect from, if not nil
 	Setup func(fd int) error // sets options before connecting, if not nil
+	Close func()             // called when a connection that Start has returned is closed, if not nil
 }
 
 // Conn is a connection to a peer. Reading and writing may wait at the same time,
@@ -58,6 +59,7 @@ type Conn struct {
 	FD   loop.FD
 	loop *loop.Loop
 	idle func() // of OnIdle
+	end  func() // of Dial's Close
 	fd   int    // -1 once closed
 }
 
@@ -83,6 +85,7 @@ func (d Dial) Start(l *loop.Loop, a Addr) (*Conn, error) {
 		c.Close()
 		return nil, err
 	}
+	c.end = d.Close
 	return c, nil
 }
 
@@ -220,4 +223,7 @@ func (c *Conn) Close() {
 	c.loop.Unregister(&c.FD)
 	_ = unix.Close(c.fd)
 	c.fd = -1
+	if c.end != nil {
+		c.end()
+	}
 }

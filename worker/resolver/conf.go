@@ -37,7 +37,8 @@ func Parse(cf *conf.Conf, args []string) (*Resolver, error) {
 				r.ipv6 = on
 			case on:
 				r.local = &localHosts{path: hostsFile}
-				for _, addr := range nameServers(resolvFile) {
+				r.system = readResolvConf(resolvFile)
+				for _, addr := range r.system.servers {
 					r.servers = append(r.servers, newServer(r, addr))
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -14,21 +15,65 @@ const (
 	resolvFile = "/etc/resolv.conf"
 )
 
-// nameServers returns the name servers of a resolv.conf; as for the C library that of the machine itself if there is none.
-func nameServers(path string) []netip.AddrPort {
-	text, _ := os.ReadFile(path) // without the file there is none
-	var servers []netip.AddrPort
+// resolvConf is what a resolv.conf says.
+type resolvConf struct {
+	servers []netip.AddrPort
+	search  []string // domains that names may be meant in
+	ndots   int      // a name with so many dots is tried as it is first
+}
+
+// readResolvConf reads a resolv.conf, as the C library does: the name server is that of the machine itself if the file names
+// none, and the last line about domains counts.
+func readResolvConf(path string) resolvConf {
+	text, _ := os.ReadFile(path) // without the file there is nothing
+	c := resolvConf{ndots: 1}
 	for line := range bytes.Lines(text) {
-		if f := strings.Fields(string(line)); len(f) >= 2 && f[0] == "nameserver" {
+		f := strings.Fields(string(line))
+		if len(f) < 2 {
+			continue
+		}
+		switch f[0] {
+		case "nameserver":
 			if ip, err := netip.ParseAddr(f[1]); err == nil {
-				servers = append(servers, netip.AddrPortFrom(ip, 53))
+				c.servers = append(c.servers, netip.AddrPortFrom(ip, 53))
+			}
+		case "domain":
+			c.setSearch(f[1:2])
+		case "search":
+			c.setSearch(f[1:])
+		case "options":
+			for _, option := range f[1:] {
+				if n, err := strconv.Atoi(strings.TrimPrefix(option, "ndots:")); err == nil && n >= 0 {
+					c.ndots = min(n, 15)
+				}
 			}
 		}
 	}
-	if servers == nil {
-		return []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 53)}
+	if c.servers == nil {
+		c.servers = []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 53)}
 	}
-	return servers
+	return c
+}
+
+func (c *resolvConf) setSearch(domains []string) {
+	c.search = nil
+	for _, d := range domains {
+		if d = strings.ToLower(strings.TrimSuffix(d, ".")); d != "" {
+			c.search = append(c.search, d)
+		}
+	}
+}
+
+// candidates are the names that a name may stand for, in the order in which they are tried.
+func (c *resolvConf) candidates(name string) []string {
+	var all []string
+	for _, d := range c.search {
+		all = append(all, name+"."+d)
+	}
+	if strings.Count(name, ".") >= c.ndots {
+		return append([]string{name}, all...)
+	}
+	return append(all, name)
 }
 
 // recheck is how long a hosts file counts as unchanged.

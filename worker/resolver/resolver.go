@@ -84,6 +84,7 @@ type Resolver struct {
 	ipv4    bool
 	ipv6    bool
 	local   *localHosts // nil without local=on
+	system  resolvConf  // of local=on
 
 	loop     *loop.Loop
 	log      *logging.Log
@@ -137,23 +138,57 @@ func (r *Resolver) LookupWith(q *Query, l *loop.Loop, name string, timeout time.
 		return addrs, nil
 	}
 	r.loop = l
-	q.hops, q.done, q.code, q.addrs = 0, false, 0, nil
-	r.resolve(host, []*Query{q})
-	if !q.done {
-		err := l.Park(&q.wait, timeout)
-		if !q.done {
-			r.leave(q)
-			if err != loop.ErrTimeout {
-				return nil, err
-			}
-			q.code = CodeTimedOut
-		}
+	err := error(nil)
+	if len(r.system.search) == 0 || strings.HasSuffix(name, ".") {
+		err = r.ask(q, host, timeout)
+	} else {
+		err = r.search(q, host, timeout)
+	}
+	if err != nil {
+		return nil, err
 	}
 	r.expire()
+	if log := r.log; log != nil && log.Enabled(logging.Debug) {
+		log.Logf(logging.Debug, 0, "resolve name done: %d", q.code)
+	}
 	if q.code != 0 {
 		return nil, &Error{Name: name, Code: q.code}
 	}
 	return q.addrs, nil
+}
+
+// search asks for a name in the domains of the system, too, within the timeout.
+func (r *Resolver) search(q *Query, name string, timeout time.Duration) error {
+	end := r.loop.NowMsec() + timeout.Milliseconds()
+	for _, candidate := range r.system.candidates(name) {
+		left := time.Duration(0)
+		if timeout > 0 {
+			left = time.Duration(max(end-r.loop.NowMsec(), 1)) * time.Millisecond
+		}
+		if err := r.ask(q, candidate, left); err != nil || q.code != CodeNotFound {
+			return err
+		}
+	}
+	return nil
+}
+
+// ask waits for the answer about a host. The error is that of a wait that somebody has ended.
+func (r *Resolver) ask(q *Query, host string, timeout time.Duration) error {
+	q.hops, q.done, q.code, q.addrs = 0, false, 0, nil
+	r.resolve(host, []*Query{q})
+	if q.done {
+		return nil
+	}
+	err := r.loop.Park(&q.wait, timeout)
+	if q.done {
+		return nil
+	}
+	r.leave(q)
+	if err != loop.ErrTimeout {
+		return err
+	}
+	q.code = CodeTimedOut
+	return nil
 }
 
 // node is a name: asked for, or answered.

@@ -463,6 +463,59 @@ func TestHosts(t *testing.T) {
 	}
 }
 
+func TestSearch(t *testing.T) {
+	s := serveNames(t, func(name, kind string, count int) reply {
+		switch name {
+		case "host.two", "a.b", "here", "deep.name.one":
+			return reply{records: map[string][]string{"A": {"A 10.0.0." + fmt.Sprint(len(name))}}[kind]}
+		case "slow.one":
+			return reply{silent: true}
+		case "broken.one":
+			return reply{code: dnsmessage.RCodeServerFailure}
+		}
+		return reply{code: dnsmessage.RCodeNameError}
+	})
+	path := filepath.Join(t.TempDir(), "resolv.conf")
+	text := "# c\nnameserver 10.1.2.3\nnameserver ::1\nnameserver x\ndomain old.\nsearch one Two.\noptions rotate ndots:2\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, s.addr)
+	w.r.system = readResolvConf(path)
+	show := func(c resolvConf) string { return fmt.Sprint(c.servers, c.search, c.ndots) }
+	if got := show(w.r.system); got != "[10.1.2.3:53 [::1]:53] [one two] 2" {
+		t.Errorf("read %s", got)
+	}
+	for _, tt := range []struct{ name, want, asked string }{
+		{"host", "[10.0.0.8]", "host.one 1 host.two 1 host 0"},
+		{"Host", "[10.0.0.8]", "host.two 1 host 0"},
+		{"here", "[10.0.0.4]", "here.one 1 here.two 1 here 1"},
+		{"here.", "[10.0.0.4]", "here.one 1"},
+		{"a.b", "[10.0.0.3]", "a.b.one 1 a.b 1"},
+		{"deep.name", "[10.0.0.13]", "deep.name 0"},
+		{"x.y.z", "x.y.z could not be resolved (3: Host not found)", "x.y.z 1 x.y.z.one 1 x.y.z.two 1"},
+		{"none", "none could not be resolved (3: Host not found)", "none.one 1 none.two 1 none 1"},
+		{"broken", "broken could not be resolved (2: Server failure)", "broken 0 broken.two 0"},
+		{"slow", "slow could not be resolved (110: Operation timed out)", "slow.one 1 slow.two 0"},
+	} {
+		timeout := time.Minute
+		if tt.name == "slow" {
+			timeout = 20 * time.Millisecond
+		}
+		if got := w.look(tt.name, timeout); got != tt.want {
+			t.Errorf("%q: %s, want %s", tt.name, got, tt.want)
+		}
+		for f := strings.Fields(tt.asked); len(f) > 0; f = f[2:] {
+			if n := s.asked(f[0] + " A"); fmt.Sprint(n) != f[1] {
+				t.Errorf("%q: %s was asked for %d times, want %s", tt.name, f[0], n, f[1])
+			}
+		}
+	}
+	if got := show(readResolvConf(path + ".none")); got != "[127.0.0.1:53] [] 1" {
+		t.Errorf("without the file: %s", got)
+	}
+}
+
 // FuzzAnswer gives a resolver that waits for a name whatever a server may send.
 func FuzzAnswer(f *testing.F) {
 	s := &nameServer{counts: make(map[string]int)}

@@ -337,3 +337,51 @@ func TestHandshakeErrors(t *testing.T) {
 		}
 	}
 }
+
+func TestCommands(t *testing.T) {
+	failed := func(name, value, cause string) string {
+		return "SSL_CONF_cmd(\"" + name + "\", \"" + value + "\") failed (SSL: " + cause + "error:0A000180:SSL routines::bad value:cmd=" + name + ", value=" + value + ")"
+	}
+	const noCipher = "error:0A0000B9:SSL routines::no cipher match "
+	none := `none of the protocols is supported`
+	for _, tt := range []struct{ name, value, want string }{
+		{"Foo", "bar", `SSL_CONF_cmd("Foo", "bar") failed (SSL: error:0A000182:SSL routines::unknown cmd name:cmd=Foo)`},
+		{"MinProtocol", "TLSv1.9", failed("MinProtocol", "TLSv1.9", "")},
+		{"minprotocol", "TLSv1.2", ""},
+		{"MinProtocol", "None", ""},
+		{"MaxProtocol", "None", ""},
+		{"MaxProtocol", "SSLv3", none},
+		{"CipherString", "nonsense", failed("CipherString", "nonsense", noCipher)},
+		{"CipherString", "ECDHE+AESGCM", ""},
+		{"Ciphersuites", "nonsense", failed("Ciphersuites", "nonsense", noCipher)},
+		{"Ciphersuites", "TLS_CHACHA20_POLY1305_SHA256", `SSL_CONF_cmd("Ciphersuites", "TLS_CHACHA20_POLY1305_SHA256") is not supported`},
+		{"Ciphersuites", "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256", ""},
+		{"Curves", "X25519:P-256", ""},
+		{"Groups", "nope", failed("Groups", "nope", "error:0A080106:SSL routines::passed invalid argument:group 'nope' cannot be set ")},
+		{"Groups", "X448", `SSL_CONF_cmd("Groups", "X448") is not supported`},
+		{"Options", "-SessionTicket,ServerPreference,PrioritizeChaCha", ""},
+		{"Options", "Nope", failed("Options", "Nope", "")},
+		{"Options", "KTLS", `SSL_CONF_cmd("Options", "KTLS") is not supported`},
+		{"Protocol", "-ALL,TLSv1.2", ""},
+		{"Protocol", "-ALL", none},
+		{"Protocol", "Nope", failed("Protocol", "Nope", "")},
+		{"VerifyMode", "Peer", `SSL_CONF_cmd("VerifyMode", "Peer") is not supported`},
+	} {
+		_, err := Load(&Options{Protocols: TLSv12 | TLSv13, Ciphers: "DEFAULT", Commands: []Command{{tt.name, tt.value}}})
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("%s %s: %q, want %q", tt.name, tt.value, got, tt.want)
+		}
+	}
+	s, err := Load(&Options{Protocols: TLSv1 | TLSv12, Ciphers: "DEFAULT", Commands: []Command{
+		{"Protocol", "ALL"}, {"MinProtocol", "TLSv1.1"}, {"MaxProtocol", "TLSv1.2"}, {"Groups", "P-384"}, {"Options", "-SessionTicket"}, {"CipherString", "ECDHE+CHACHA20"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := s.config; c.MinVersion != tls.VersionTLS11 || c.MaxVersion != tls.VersionTLS12 || len(c.CurvePreferences) != 1 || !c.SessionTicketsDisabled || len(c.CipherSuites) != 2 {
+		t.Errorf("%+v", c)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -37,6 +38,10 @@ type Options struct {
 	CRL          string   // likewise
 	Certificates []string // of the client
 	Keys         []string
+	Commands     []Command // of OpenSSL, carried out after all else
+	KeyLog       io.Writer // gets the keys of connections, nil for none
+
+	least, most uint // protocols that the commands allow, 0 for no limit
 }
 
 // Settings are what a handshake needs of the configuration.
@@ -51,15 +56,9 @@ type Settings struct {
 // Load reads the files that the options name.
 func Load(o *Options) (*Settings, error) {
 	s := &Settings{depth: o.Depth, pool: x509.NewCertPool()}
-	low, high, err := versions(o.Protocols)
-	if err != nil {
-		return nil, err
-	}
-	s.config = &tls.Config{
-		// The certificate is checked when the handshake is over.
-		InsecureSkipVerify: true,
-		MinVersion:         low, MaxVersion: high,
-	}
+	// The certificate is checked when the handshake is over.
+	s.config = &tls.Config{InsecureSkipVerify: true, KeyLogWriter: o.KeyLog}
+	var err error
 	if s.config.CipherSuites, err = cipherSuites(o.Ciphers); err != nil {
 		return nil, err
 	}
@@ -83,7 +82,11 @@ func Load(o *Options) (*Settings, error) {
 			return nil, err
 		}
 	}
-	return s, nil
+	if err := o.apply(s.config); err != nil {
+		return nil, err
+	}
+	s.config.MinVersion, s.config.MaxVersion, err = versions(o.limited())
+	return s, err
 }
 
 // versions are the lowest and the highest protocol.
