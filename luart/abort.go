@@ -52,6 +52,7 @@ func ngxOnAbort(t *vm.Thread, c *Ctx) int {
 	if !c.settings.CheckClientAbort {
 		return fail(t, "lua_check_client_abort is off")
 	}
+	c.checkPhase(t, PhasesResponse)
 	fn, ok := t.Arg(1).AsFunction()
 	if !ok || fn.IsGo() {
 		return argError(t, 1, "Lua function expected")

@@ -14,6 +14,7 @@ type Function struct {
 	Doc    string // one line, for the manual
 	Phases Phase  // where it may be called
 	extra  Phase  // where it may be called besides, unless lua_strict_phases is on
+	late   bool   // it looks at the phase itself when there is a request, after other checks
 	fn     func(t *vm.Thread, c *Ctx) int
 	// noRequest is the error's text in init_by_lua; fake says that other phases without
 	// a request are told nothing but that they are wrong.
@@ -25,6 +26,7 @@ type Function struct {
 const (
 	errNoRequestObject = "no request object found"
 	errNoRequest       = "no request found"
+	errNotFound        = "request object not found"
 	errCurrentContext  = "API disabled in the current context"
 	errContextOf       = "API disabled in the context of "
 )
@@ -60,12 +62,22 @@ func (f *Function) wrap() vm.GoFunction {
 		return func(t *vm.Thread) int { return fn(t, context(t)) }
 	}
 	noRequest, fake, extra := f.noRequest, f.fake, f.extra
+	if f.late {
+		phases |= phasesRequest
+	}
 	return func(t *vm.Thread) int {
 		c := context(t)
 		if c != nil && (c.phase&phases != 0 || c.phase&extra != 0 && !c.strict()) {
 			return fn(t, c)
 		}
 		return wrongPhase(t, c, noRequest, fake)
+	}
+}
+
+// checkPhase raises an error when the phase is none of these.
+func (c *Ctx) checkPhase(t *vm.Thread, phases Phase) {
+	if c.phase&phases == 0 {
+		wrongPhase(t, c, "", false)
 	}
 }
 

@@ -5,11 +5,11 @@ import "perilune/luart/vm"
 func bodyAPI() []Function {
 	const in = phasesRequest
 	return []Function{
-		{Name: "ngx.req.read_body", Args: "()", Phases: PhasesResponse, fn: reqReadBody, Doc: "reads the whole body; the request waits for it"},
-		{Name: "ngx.req.discard_body", Args: "()", Phases: in, fn: reqDiscardBody, fake: true, Doc: "throws the body away"},
-		{Name: "ngx.req.get_body_data", Args: "(max?)", Phases: in, fn: reqGetBodyData, fake: true, Doc: "the body that was read, nil when there is none or when it is in a file"},
-		{Name: "ngx.req.get_body_file", Args: "()", Phases: in, fn: reqGetBodyFile, fake: true, Doc: "the name of the file that the body was read into, or nil"},
-		{Name: "ngx.req.set_body_data", Args: "(data)", Phases: in, fn: reqSetBodyData, fake: true, Doc: "replaces the body that was read"},
+		{Name: "ngx.req.read_body", Args: "()", Phases: PhasesResponse, fn: reqReadBody, noRequest: errNotFound, Doc: "reads the whole body; the request waits for it"},
+		{Name: "ngx.req.discard_body", Args: "()", Phases: in, fn: reqDiscardBody, noRequest: errNotFound, fake: true, Doc: "throws the body away"},
+		{Name: "ngx.req.get_body_data", Args: "(max?)", Phases: in, fn: reqGetBodyData, noRequest: errNotFound, fake: true, Doc: "the body that was read, nil when there is none or when it is in a file"},
+		{Name: "ngx.req.get_body_file", Args: "()", Phases: in, fn: reqGetBodyFile, noRequest: errNotFound, fake: true, Doc: "the name of the file that the body was read into, or nil"},
+		{Name: "ngx.req.set_body_data", Args: "(data)", Phases: in, fn: reqSetBodyData, noRequest: errNotFound, fake: true, Doc: "replaces the body that was read"},
 	}
 }
 

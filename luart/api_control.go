@@ -21,7 +21,7 @@ func controlAPI() []Function {
 			Doc: "answers with a redirect, 302 unless another status is given"},
 		{Name: "ngx.exec", Args: "(uri, args?)", Phases: PhasesResponse, fn: ngxExec,
 			Doc: "goes on with another location, as an internal redirect"},
-		{Name: "ngx.on_abort", Args: "(callback)", Phases: PhasesResponse, fn: ngxOnAbort, noRequest: errNoRequest,
+		{Name: "ngx.on_abort", Args: "(callback)", Phases: PhasesResponse, late: true, fn: ngxOnAbort, noRequest: errNoRequest,
 			Doc: "runs a function as a light thread when the client closes the connection early; needs lua_check_client_abort"},
 		{Name: "ngx.sleep", Args: "(seconds)", Phases: phasesYieldable, extra: phasesWaiting, fn: ngxSleep, noRequest: errNoRequest,
 			Doc: "lets the request wait while others go on"},

@@ -17,8 +17,8 @@ func outputAPI() []Function {
 			Doc: "like ngx.print, with a newline after the last argument"},
 		{Name: "ngx.flush", Args: "(wait?)", Phases: in, fn: ngxFlush,
 			Doc: "sends what is buffered; with true it waits until all is in the client's hands"},
-		{Name: "ngx.eof", Args: "()", Phases: in, fn: ngxEOF, Doc: "ends the response body"},
-		{Name: "ngx.send_headers", Args: "()", Phases: in, fn: ngxSendHeaders, Doc: "sends the response header"},
+		{Name: "ngx.eof", Args: "()", Phases: in, late: true, fn: ngxEOF, Doc: "ends the response body"},
+		{Name: "ngx.send_headers", Args: "()", Phases: in, fn: ngxSendHeaders, noRequest: errNoRequest, Doc: "sends the response header"},
 	}
 }
 
@@ -238,6 +238,7 @@ func ngxEOF(t *vm.Thread, c *Ctx) int {
 	if c.eof {
 		return fail(t, "seen eof")
 	}
+	c.checkPhase(t, PhasesResponse)
 	if rc := c.sendLast(); rc == Error || rc >= statusSpecial {
 		return fail(t, errOutputFilter)
 	}

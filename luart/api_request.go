@@ -15,7 +15,7 @@ func requestAPI() []Function {
 		{Name: "ngx.req.clear_header", Args: "(name)", Phases: in, fn: reqClearHeader, noRequest: errNoRequest, fake: true, Doc: "removes a header of the request"},
 		{Name: "ngx.req.raw_header", Args: "(no_request_line?)", Phases: in, fn: reqRawHeader, fake: true, Doc: "the header as it was received"},
 		{Name: "ngx.req.http_version", Args: "()", Phases: in, fn: reqHTTPVersion, fake: true, Doc: "the version as a number: 0.9, 1.0, 1.1, 2.0"},
-		{Name: "ngx.req.start_time", Args: "()", Phases: in, fn: reqStartTime, noRequest: errNoRequest, fake: true, Doc: "when the request began, in seconds"},
+		{Name: "ngx.req.start_time", Args: "()", Phases: in | PhaseTimer | PhaseInitWorker | PhaseExitWorker, fn: reqStartTime, noRequest: errNoRequest, Doc: "when the request began, in seconds"},
 		{Name: "ngx.req.is_internal", Args: "()", Phases: in, fn: reqIsInternal, noRequest: errNoRequest, fake: true, Doc: "whether the request comes from an internal redirect or a subrequest"},
 	}
 }
@@ -65,7 +65,11 @@ func reqHTTPVersion(t *vm.Thread, c *Ctx) int {
 }
 
 func reqStartTime(t *vm.Thread, c *Ctx) int {
-	t.PushNumber(seconds(c.req.StartTime()))
+	if c.req == nil {
+		t.PushInt(0)
+	} else {
+		t.PushNumber(seconds(c.req.StartTime()))
+	}
 	return 1
 }
 

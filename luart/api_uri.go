@@ -10,13 +10,13 @@ import (
 func uriAPI() []Function {
 	const in = phasesRequest
 	return []Function{
-		{Name: "ngx.req.set_uri", Args: "(uri, jump?, binary?)", Phases: in, fn: reqSetURI, fake: true,
+		{Name: "ngx.req.set_uri", Args: "(uri, jump?, binary?)", Phases: in, fn: reqSetURI, noRequest: errNoRequest, fake: true,
 			Doc: "changes the path of the URI; with jump, in the rewrite phases, the location is looked for again"},
-		{Name: "ngx.req.init_body", Args: "(size?)", Phases: in, fn: reqInitBody, fake: true,
+		{Name: "ngx.req.init_body", Args: "(size?)", Phases: in, fn: reqInitBody, noRequest: errNoRequest, fake: true,
 			Doc: "begins a new body; beyond size it goes to a file"},
-		{Name: "ngx.req.append_body", Args: "(data)", Phases: in, fn: reqAppendBody, fake: true, Doc: "adds to the new body"},
-		{Name: "ngx.req.finish_body", Args: "()", Phases: in, fn: reqFinishBody, fake: true, Doc: "ends the new body"},
-		{Name: "ngx.req.set_body_file", Args: "(name, auto_clean?)", Phases: in, fn: reqSetBodyFile, fake: true,
+		{Name: "ngx.req.append_body", Args: "(data)", Phases: in, fn: reqAppendBody, noRequest: errNoRequest, fake: true, Doc: "adds to the new body"},
+		{Name: "ngx.req.finish_body", Args: "()", Phases: in, fn: reqFinishBody, noRequest: errNoRequest, fake: true, Doc: "ends the new body"},
+		{Name: "ngx.req.set_body_file", Args: "(name, auto_clean?)", Phases: in, fn: reqSetBodyFile, noRequest: errNoRequest, fake: true,
 			Doc: "makes a file the body; with auto_clean it is deleted when the request ends"},
 	}
 }

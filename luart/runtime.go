@@ -183,12 +183,18 @@ func (rt *Runtime) openCoroutine() {
 	}))
 }
 
-// checkBody refuses a coroutine of a function that is not Lua's, where ngx_lua does.
+// checkBody refuses a coroutine of a function that is not Lua's, where ngx_lua does;
+// and any, where ngx_lua has no coroutines.
 func checkBody(t *vm.Thread) {
-	if c := context(t); c != nil && c.phase&phasesYieldable != 0 {
+	c := context(t)
+	switch {
+	case c == nil:
+	case c.phase&phasesYieldable != 0:
 		if fn, ok := t.Arg(1).AsFunction(); !ok || fn.IsGo() {
 			argError(t, 1, "Lua function expected")
 		}
+	case c.strict() && c.phase&(PhaseSet|PhaseLog|PhaseInitWorker|PhaseExitWorker|PhaseBalancer) != 0:
+		wrongPhase(t, c, "", false)
 	}
 }
 
