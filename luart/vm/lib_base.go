@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"math"
+	"math/bits"
 	"runtime"
 	"strconv"
 	"strings"
@@ -521,7 +523,7 @@ func baseTonumber(t *Thread) int {
 
 // parseBase converts digits of a base as strtoul does.
 func parseBase(s string, base int) (float64, bool) {
-	neg := false
+	neg, overflow := false, false
 	if s != "" && (s[0] == '-' || s[0] == '+') {
 		neg = s[0] == '-'
 		s = s[1:]
@@ -529,20 +531,28 @@ func parseBase(s string, base int) (float64, bool) {
 	if base == 16 && len(s) > 2 && s[0] == '0' && s[1]|0x20 == 'x' {
 		s = s[2:]
 	}
-	if s == "" || s[0] == '+' || s[0] == '-' || strings.Contains(s, "_") {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(s, base, 64)
-	if err != nil {
-		ne, ok := err.(*strconv.NumError)
-		if !ok || ne.Err != strconv.ErrRange {
+	n := uint64(0)
+	for i := range len(s) {
+		d := int(s[i]) - '0'
+		if c := s[i] | 0x20; c >= 'a' && c <= 'z' {
+			d = int(c) - 'a' + 10
+		}
+		if d < 0 || d >= base {
 			return 0, false
 		}
+		if hi, lo := bits.Mul64(n, uint64(base)); hi == 0 && lo <= math.MaxUint64-uint64(d) {
+			n = lo + uint64(d)
+		} else {
+			n, overflow = math.MaxUint64, true
+		}
+	}
+	if overflow {
+		n = math.MaxUint64
 	}
 	if neg {
-		return -float64(n), true
+		return -float64(n), s != ""
 	}
-	return float64(n), true
+	return float64(n), s != ""
 }
 
 func baseTostring(t *Thread) int {

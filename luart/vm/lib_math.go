@@ -1,6 +1,10 @@
 package vm
 
-import "math"
+import (
+	"math"
+
+	"perilune/luart/vm/libm"
+)
 
 func openMath(m *VM) {
 	lib := m.NewTable(0, 32)
@@ -18,31 +22,31 @@ func openMath(m *VM) {
 	}
 	m.Register(lib, []Reg{
 		one("abs", "absolute value", math.Abs),
-		one("acos", "arc cosine", math.Acos),
-		one("asin", "arc sine", math.Asin),
-		one("atan", "arc tangent", math.Atan),
-		two("atan2", "arc tangent of y/x in the right quadrant", math.Atan2),
+		one("acos", "arc cosine", libm.Acos),
+		one("asin", "arc sine", libm.Asin),
+		one("atan", "arc tangent", libm.Atan),
+		two("atan2", "arc tangent of y/x in the right quadrant", libm.Atan2),
 		one("ceil", "the next integer above", math.Ceil),
-		one("cos", "cosine", math.Cos),
-		one("cosh", "hyperbolic cosine", math.Cosh),
+		one("cos", "cosine", libm.Cos),
+		one("cosh", "hyperbolic cosine", libm.Cosh),
 		one("deg", "radians to degrees", func(x float64) float64 { return x * (180 / math.Pi) }),
-		one("exp", "e^x", math.Exp),
+		one("exp", "e^x", libm.Exp),
 		one("floor", "the next integer below", math.Floor),
 		two("fmod", "the remainder with the sign of x", math.Mod),
 		{"frexp", mathFrexp, "mantissa and exponent"},
 		{"ldexp", mathLdexp, "m * 2^e"},
 		{"log", mathLog, "logarithm, natural or of a base"},
-		one("log10", "decimal logarithm", math.Log10),
+		one("log10", "decimal logarithm", libm.Log10),
 		{"max", mathMax, "the largest argument"},
 		{"min", mathMin, "the smallest argument"},
 		{"modf", mathModf, "integral and fractional part"},
-		two("pow", "x^y", math.Pow),
+		two("pow", "x^y", libm.Pow),
 		one("rad", "degrees to radians", func(x float64) float64 { return x * (math.Pi / 180) }),
-		one("sin", "sine", math.Sin),
-		one("sinh", "hyperbolic sine", math.Sinh),
+		one("sin", "sine", libm.Sin),
+		one("sinh", "hyperbolic sine", libm.Sinh),
 		one("sqrt", "square root", math.Sqrt),
-		one("tan", "tangent", math.Tan),
-		one("tanh", "hyperbolic tangent", math.Tanh),
+		one("tan", "tangent", libm.Tan),
+		one("tanh", "hyperbolic tangent", libm.Tanh),
 	})
 	// Each VM has its generator, in the same initial state, as in LuaJIT.
 	rng := &tausworthe{}
@@ -72,10 +76,10 @@ func mathLdexp(t *Thread) int {
 func mathLog(t *Thread) int {
 	x := t.CheckNumber(1)
 	if t.NArgs() < 2 {
-		t.PushNumber(math.Log(x))
+		t.PushNumber(libm.Log(x))
 		return 1
 	}
-	t.PushNumber(math.Log2(x) * (1 / math.Log2(t.CheckNumber(2))))
+	t.PushNumber(libm.Log2(x) * (1 / libm.Log2(t.CheckNumber(2))))
 	return 1
 }
 

@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 	"unsafe"
+
+	"perilune/luart/vm/libm"
 )
 
 // metamethod returns the metamethod of a value, nil without one.
@@ -118,7 +120,7 @@ func arith(e event, a, b float64) float64 {
 	return -a
 }
 
-// pow is C's pow, with the common exponents exact and fast.
+// pow is C's pow, with the common exponents fast.
 func pow(a, b float64) float64 {
 	switch b {
 	case 2:
@@ -128,36 +130,7 @@ func pow(a, b float64) float64 {
 			return math.Sqrt(a + 0)
 		}
 	}
-	if n := int(b); float64(n) == b && n > -1100 && n < 1100 {
-		if f := powInt(a, n); f == f && f-f == 0 && math.Abs(f) > 1e-290 {
-			return f
-		}
-	}
-	return math.Pow(a, b)
-}
-
-// powInt is a^n to the last digit, as C's library has it and Go's math.Pow has
-// not: the products are kept in twice the precision. Overflow gives no number.
-func powInt(a float64, n int) float64 {
-	m := n
-	if m < 0 {
-		m = -m
-	}
-	h, l := 1.0, 0.0
-	for bh, bl := a, 0.0; ; {
-		if m&1 != 0 {
-			h, l = mulTwice(h, l, bh, bl)
-		}
-		if m >>= 1; m == 0 {
-			break
-		}
-		bh, bl = mulTwice(bh, bl, bh, bl)
-	}
-	if n >= 0 {
-		return h + l
-	}
-	q := 1 / h
-	return q + q*(math.FMA(-q, h, 1)-q*l)
+	return libm.Pow(a, b)
 }
 
 // mulTwice is the product of two numbers that are each a sum of a large and a

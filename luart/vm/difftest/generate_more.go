@@ -330,7 +330,7 @@ func (g *generator) numbers() {
 	if !g.dialect.LuaJIT { // halves are rounded another way
 		formats = "(\"%.60e\"):format(n)"
 	}
-	fmt.Fprintf(&g.b, "emit(n .. \"\", tostring(n), "+strings.ReplaceAll(formats, "%", "%%")+", tonumber(tostring(n)), math.floor(n), math.ceil(n), n %% %s)\n",
+	fmt.Fprintf(&g.b, "emit(n .. \"\", tostring(n), "+strings.ReplaceAll(formats, "%", "%%")+", tonumber(tostring(n)), math.floor(n), math.ceil(n) + 0, n %% %s)\n",
 		g.pick("1", "2", "-3", "0.5", "1/0", "7"))
 	fmt.Fprintf(&g.b, "emit(%s)\n", g.pick("math.abs(n)", "math.max(n, 1, 2)", "math.min(n, -1)", "math.modf(n)", "math.fmod(n, 3)", "math.sqrt(math.abs(n))", "n ^ 2, n ^ 0.5 == n ^ 0.5, n ^ 3",
 		"math.frexp(n)", "math.ldexp(n, 3)", "-n, n - 1, 1 / n", "n == math.floor(n), n < 0, n <= 1e10", "tonumber(\" \" .. n .. \" \")"))
