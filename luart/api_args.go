@@ -44,10 +44,10 @@ func decoded[T string | []byte](rt *Runtime, s T) vm.Value {
 	for i := 0; i < len(s); i++ {
 		if s[i] == '%' || s[i] == '+' {
 			rt.unescaped = appendUnescaped(rt.unescaped[:0], s)
-			return vm.Bytes(rt.unescaped)
+			return rt.vm.Recent(rt.unescaped)
 		}
 	}
-	return vm.String(string(s))
+	return rt.vm.Recent([]byte(s))
 }
 
 // parseArgs adds the arguments in s to tab. It stops after max pairs, when max is

@@ -102,7 +102,7 @@ func headerIndex(t *vm.Thread) int {
 		t.PushNil()
 		return 1
 	}
-	v := vm.Bytes(first)
+	v := c.rt.vm.Recent(first)
 	second, ok := c.req.HeaderOut(name, 1)
 	if !ok {
 		t.Push(v)
@@ -183,7 +183,7 @@ func respGetHeaders(t *vm.Thread, c *Ctx) int {
 		left = max - own
 	}
 	c.req.EachHeaderOut(func(name, value []byte, isOwn bool) bool {
-		addMulti(rt.vm, tab, rt.headerField(name, raw), vm.Bytes(value))
+		addMulti(rt.vm, tab, rt.headerField(name, raw), rt.vm.Recent(value))
 		if !isOwn {
 			left--
 		}

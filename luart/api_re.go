@@ -160,7 +160,7 @@ func compilePattern(t *vm.Thread, source, opts string) (*pattern, string) {
 	}
 	p.re = re
 	for _, n := range re.Names() {
-		p.names = append(p.names, patternName{vm.String(n.Name), n.Group})
+		p.names = append(p.names, patternName{t.VM().Intern(n.Name), n.Group})
 	}
 	return p, ""
 }
@@ -201,7 +201,7 @@ func (rt *Runtime) capture(s string, i int) vm.Value {
 	case int(hi-lo) == len(s):
 		return vm.String(s)
 	}
-	return vm.CopiedString(s[lo:hi])
+	return rt.vm.Part(s[lo:hi])
 }
 
 // captures puts the last match into a table.
@@ -271,7 +271,7 @@ func (rt *Runtime) position(t *vm.Thread) (ctx vm.Value, pos int) {
 
 func (rt *Runtime) posKey() vm.Value {
 	if rt.re.pos.IsNil() {
-		rt.re.pos = vm.String("pos")
+		rt.re.pos = rt.vm.Intern("pos")
 	}
 	return rt.re.pos
 }

@@ -95,7 +95,7 @@ func (rt *Runtime) lowerName(name []byte) vm.Value {
 	if v, ok := rt.headerNames[string(name)]; ok {
 		return v
 	}
-	v := vm.String(lower(string(name)))
+	v := rt.vm.Intern(lower(string(name)))
 	if len(name) <= 64 && len(rt.headerNames) < maxKnownHeaders {
 		rt.headerNames[string(name)] = v
 	}
@@ -105,7 +105,7 @@ func (rt *Runtime) lowerName(name []byte) vm.Value {
 // headerField is the name that a table of headers has for a header.
 func (rt *Runtime) headerField(name []byte, raw bool) vm.Value {
 	if raw {
-		return vm.Bytes(name)
+		return rt.vm.Recent(name)
 	}
 	return rt.lowerName(name)
 }
@@ -154,7 +154,7 @@ func reqGetHeaders(t *vm.Thread, c *Ctx) int {
 	tab := rt.vm.NewTable(0, n)
 	for i := 0; i < n; i++ {
 		name, value := c.req.HeaderIn(i)
-		addMulti(rt.vm, tab, rt.headerField(name, raw), vm.Bytes(value))
+		addMulti(rt.vm, tab, rt.headerField(name, raw), rt.vm.Recent(value))
 	}
 	if !raw {
 		tab.SetMetatable(rt.headersMeta)

@@ -33,7 +33,7 @@ func varIndex(t *vm.Thread) int {
 		return raise(t, "bad variable name")
 	}
 	if found {
-		t.PushBytes(value)
+		t.PushRecent(value)
 	} else {
 		t.PushNil()
 	}

@@ -93,6 +93,7 @@ type Regexp struct {
 	first     *filter
 	oneByte   int // the only byte that a match begins with, -1
 	required  int // a byte that every match has, -1
+	lead      *lead
 }
 
 type compiler struct {

@@ -137,7 +137,13 @@ func (m *Matcher) search(pos int) ExecError {
 	for {
 		m.total -= limit - m.steps
 		m.steps = min(limit, m.total)
-		if pos = m.candidate(pos); pos < 0 {
+		next := 0
+		if re.lead != nil && !re.anchored {
+			pos, next = re.lead.find(s, pos)
+		} else {
+			pos = m.candidate(pos)
+		}
+		if pos < 0 {
 			return ErrNoMatch
 		}
 		if re.required >= 0 && needed < pos {
@@ -174,8 +180,7 @@ func (m *Matcher) search(pos int) ExecError {
 			pos = m.skipTo
 			continue
 		}
-		pos++
-		if re.utf {
+		if pos = max(pos+1, next); re.utf {
 			for pos < len(s) && !utf8.RuneStart(s[pos]) {
 				pos++
 			}

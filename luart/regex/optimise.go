@@ -1,6 +1,9 @@
 package regex
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // firsts finds out what a program can begin with.
 type firsts struct {
@@ -145,6 +148,7 @@ func (re *Regexp) optimise() {
 	}
 	re.anchored = re.opts&Anchored != 0
 	re.begin()
+	re.findLead()
 }
 
 // optimiseRep gives a loop over a set the filter of what follows; a loop that
@@ -215,6 +219,62 @@ func (re *Regexp) begin() {
 			}
 		}
 		break
+	}
+}
+
+// lead is a run of bytes of a set and the byte behind it, which is not of the set,
+// as what a pattern begins with. A match is looked for at that byte: what goes on
+// behind it does not depend on where the run begins, so that one start is enough.
+type lead struct {
+	bits *[256]bool
+	min  int
+	end  byte
+}
+
+func (re *Regexp) findLead() {
+	var rep *inst
+	for i := range re.prog {
+		switch in := &re.prog[i]; in.op {
+		case opSave:
+			continue
+		case opRep:
+			if rep != nil || in.max != unlimited || in.mode != possessive || in.utf && in.min > 1 || re.hasVerbs() {
+				return
+			}
+			rep = in
+			continue
+		case opByte, opString:
+			if rep == nil {
+				return
+			}
+			end := in.b
+			if in.op == opString {
+				end = in.str[0]
+			}
+			if !rep.bits[end] {
+				re.lead = &lead{rep.bits, int(rep.min), end}
+			}
+		}
+		return
+	}
+}
+
+// find is the first place from pos on where a match may begin, -1 without one, and
+// from where on to look for another one.
+func (l *lead) find(s string, pos int) (start, next int) {
+	for at := pos; ; {
+		i := strings.IndexByte(s[at:], l.end)
+		if i < 0 {
+			return -1, 0
+		}
+		end := at + i
+		start = end
+		for start > at && l.bits[s[start-1]] {
+			start--
+		}
+		if at = end + 1; end-start >= l.min {
+			return start, at
+		}
 	}
 }
 

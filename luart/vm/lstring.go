@@ -189,9 +189,13 @@ func (m *VM) recentCopy(s string) Value {
 	if o := *place; o != nil && o.hash == h && o.s == s {
 		return o.value()
 	}
-	o, b := newStringBuf(len(s))
-	copy(b, s)
-	o.hash = h
+	o := m.interned[s]
+	if o == nil {
+		var b []byte
+		o, b = newStringBuf(len(s))
+		copy(b, s)
+		o.hash = h
+	}
 	*place = o
 	return o.value()
 }
@@ -215,14 +219,24 @@ func (m *VM) recentLong(s string) Value {
 	return v
 }
 
-// PushRecent is PushBytes for strings that are likely to be pushed again soon,
-// such as the values of a store.
-func (t *Thread) PushRecent(b []byte) {
+// Recent is Bytes for strings that are likely to be made again soon, such as the
+// values of a store or names that serve as keys.
+func (m *VM) Recent(b []byte) Value {
 	if len(b) == 0 || len(b) > maxRecent {
-		t.PushBytes(b)
-		return
+		return Bytes(b)
 	}
-	t.Push(t.m.recentCopy(unsafe.String(unsafe.SliceData(b), len(b))))
+	return m.recentCopy(unsafe.String(unsafe.SliceData(b), len(b)))
+}
+
+// PushRecent is PushBytes with a string of Recent.
+func (t *Thread) PushRecent(b []byte) { t.Push(t.m.Recent(b)) }
+
+// Part returns a string with a copy of s, a part of a longer string.
+func (m *VM) Part(s string) Value {
+	if s == "" {
+		return emptyString.value()
+	}
+	return m.copyPart(s)
 }
 
 // names are the keys that Go code sets by name: those of the libraries, which the
