@@ -25,6 +25,8 @@ type thread struct {
 	results   []vm.Value // of a zombie: true or false first
 
 	subrequests int // that it waits for
+
+	few [maxThreadResults]vm.Value // room for its arguments, then for the results
 }
 
 type threadState uint8
@@ -51,7 +53,7 @@ func (u *thread) status() string {
 // errKilled ends the code of a thread that was killed, or whose request ends.
 var errKilled = errors.New("killed")
 
-// maxThreadResults bounds nothing but the first allocation of a thread's results.
+// maxThreadResults bounds nothing but what takes no allocation of its own.
 const maxThreadResults = 4
 
 func threadAPI() []Function {
@@ -263,10 +265,6 @@ func threadSpawn(t *vm.Thread, c *Ctx) int {
 	if !ok || fn.IsGo() {
 		return argError(t, 1, "Lua function expected")
 	}
-	args := make([]vm.Value, 0, maxThreadResults)
-	for i, n := 2, t.NArgs(); i <= n; i++ {
-		args = append(args, t.Arg(i))
-	}
 	parent := c.current(t)
 	if parent == nil {
 		return raise(t, "no co ctx found")
@@ -275,6 +273,10 @@ func threadSpawn(t *vm.Thread, c *Ctx) int {
 		parent.wait = c.rt.cfg.Loop.NewWaiter()
 	}
 	u := c.newThread(t, parent, fn)
+	args := u.few[:0]
+	for i, n := 2, t.NArgs(); i <= n; i++ {
+		args = append(args, t.Arg(i))
+	}
 	c.prune()
 	c.threads = append(c.threads, u)
 	phase := c.phase
@@ -309,6 +311,9 @@ func (c *Ctx) runThread(u *thread, args []vm.Value) {
 		results, err = c.drive(u, args)
 	}
 	c.threadEnded(u, results, err)
+	if err == nil {
+		u.t.Recycle()
+	}
 	if c.joiner != nil && c.alive() == 0 {
 		c.joiner.Wake(nil)
 	}
@@ -325,7 +330,7 @@ func (c *Ctx) threadEnded(u *thread, results []vm.Value, err error) {
 		c.end(err)
 		return
 	}
-	u.results = append(make([]vm.Value, 0, maxThreadResults), vm.Bool(err == nil))
+	u.results = append(u.few[:0], vm.Bool(err == nil))
 	if err == nil {
 		u.results = append(u.results, results...)
 	} else {
@@ -364,7 +369,8 @@ func threadWait(t *vm.Thread, c *Ctx) int {
 	if n == 0 {
 		return raise(t, "at least one coroutine should be specified")
 	}
-	threads := make([]*thread, 0, maxThreadResults)
+	var few [maxThreadResults]*thread
+	threads := few[:0]
 	for i := 1; i <= n; i++ {
 		co, ok := t.Arg(i).AsThread()
 		if !ok {

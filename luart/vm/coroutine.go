@@ -121,6 +121,7 @@ func (x *exec) coroutineDone() (over bool, th *thrown) {
 		return true, nil
 	}
 	x.handBack(co.top-co.frames[0].base, True)
+	co.Recycle()
 	return false, nil
 }
 

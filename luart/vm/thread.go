@@ -84,7 +84,37 @@ const (
 
 // NewThread returns a thread for host calls.
 func (m *VM) NewThread() *Thread {
-	return &Thread{m: m, stack: make([]Value, initialStack), frames: make([]frame, initialFrames), ci: -1, env: m.globals}
+	t := &Thread{m: m, ci: -1, env: m.globals}
+	if n := len(m.spare) - 1; n >= 0 {
+		t.stack, t.frames = m.spare[n].stack, m.spare[n].frames
+		m.spare[n] = stacks{}
+		m.spare = m.spare[:n]
+	} else {
+		t.stack, t.frames = make([]Value, initialStack), make([]frame, initialFrames)
+	}
+	return t
+}
+
+// stacks are what threads that have ended leave for others.
+type stacks struct {
+	stack  []Value
+	frames []frame
+}
+
+// maxSpare is how many stacks are kept.
+const maxSpare = 64
+
+// Recycle takes the stacks of a thread that has ended well, and whose results
+// nobody looks at any more.
+func (t *Thread) Recycle() {
+	if t.ci >= 0 || t.status != stDead || t.openUp != nil || t.stack == nil || len(t.m.spare) >= maxSpare ||
+		len(t.stack) > 4*initialStack || len(t.frames) > 4*initialFrames {
+		return
+	}
+	clear(t.stack)
+	clear(t.frames)
+	t.m.spare = append(t.m.spare, stacks{t.stack, t.frames})
+	t.stack, t.frames, t.top = nil, nil, 0
 }
 
 // Reset makes t ready for new calls, whatever happened to the last one.

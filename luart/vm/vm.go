@@ -11,6 +11,7 @@ type VM struct {
 	globals  *Table
 	registry *Table
 	main     *Thread
+	spare    []stacks
 	interned map[string]*lstring
 	recent   *recentStrings
 	typeMeta [TypeCData + 1]*Table
