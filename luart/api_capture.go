@@ -22,7 +22,7 @@ type Subrequest interface {
 	Abort()      // ends its Lua code, because the client has gone
 	Status() int
 	Body() (data []byte, truncated bool)
-	EachHeaderOut(f func(name, value []byte))
+	EachHeaderOut(f func(name, value string))
 }
 
 func captureAPI() []Function {
@@ -142,10 +142,12 @@ func (rt *Runtime) captured(s Subrequest) *vm.Table {
 	res := rt.vm.NewTable(0, 4)
 	body, truncated := s.Body()
 	res.SetStr("status", vm.Int(s.Status()))
-	res.SetStr("body", vm.Bytes(body))
+	res.SetStr("body", rt.vm.Recent(body))
 	res.SetStr("truncated", vm.Bool(truncated))
 	header := rt.vm.NewTable(0, 8)
-	s.EachHeaderOut(func(name, value []byte) { addMulti(rt.vm, header, vm.Bytes(name), vm.Bytes(value)) })
+	s.EachHeaderOut(func(name, value string) {
+		addMulti(rt.vm, header, rt.vm.Recent(bytesOf(name)), rt.vm.Recent(bytesOf(value)))
+	})
 	res.SetStr("header", header.Value())
 	return res
 }

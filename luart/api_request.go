@@ -92,6 +92,24 @@ const maxKnownHeaders = 512
 // lowerName is a header's name in lower case as a value. Names are few, so that
 // they are made once.
 func (rt *Runtime) lowerName(name []byte) vm.Value {
+	n := len(name)
+	if n == 0 {
+		return vm.String("")
+	}
+	known := &rt.knownNames[(n<<4^int(name[0])^int(name[n-1])<<2)%len(rt.knownNames)]
+	if known.name != string(name) {
+		known.name, known.lower = string(name), rt.findName(name)
+	}
+	return known.lower
+}
+
+// knownName is a name that was asked for, where it is found at a glance.
+type knownName struct {
+	name  string
+	lower vm.Value
+}
+
+func (rt *Runtime) findName(name []byte) vm.Value {
 	if v, ok := rt.headerNames[string(name)]; ok {
 		return v
 	}

@@ -43,7 +43,7 @@ func text(t *vm.Thread, i int) string {
 	return t.ToString(v)
 }
 
-func ngxEscapeURI(t *vm.Thread, _ *Ctx) int {
+func ngxEscapeURI(t *vm.Thread, c *Ctx) int {
 	s := text(t, 1)
 	kind := escapeURIComponent
 	if v := t.Arg(2); !v.IsNil() {
@@ -56,7 +56,10 @@ func ngxEscapeURI(t *vm.Thread, _ *Ctx) int {
 		}
 		kind = int(n)
 	}
-	t.Push(vm.String(escapeString(s, escapeSets[kind])))
+	rt := c.rt
+	buf := appendEscaped(rt.scratch[:0], s, escapeSets[kind])
+	t.PushBytes(buf)
+	rt.keepScratch(buf)
 	return 1
 }
 

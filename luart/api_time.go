@@ -42,15 +42,34 @@ func ngxUpdateTime(_ *vm.Thread, c *Ctx) int {
 	return 0
 }
 
-func pushTime(t *vm.Thread, tm time.Time, layout string) int {
-	var buf [32]byte
-	t.PushBytes(tm.AppendFormat(buf[:0], layout))
+// timeTexts are the last texts of times, of one second each: most are of now.
+type timeTexts struct{ today, localtime, utctime, http, cookie timeText }
+
+type timeText struct {
+	sec  int64
+	text vm.Value
+}
+
+func (c *timeText) push(t *vm.Thread, tm time.Time, layout string) int {
+	if sec := tm.Unix(); c.sec != sec || c.text.IsNil() {
+		var buf [32]byte
+		c.sec, c.text = sec, vm.Bytes(tm.AppendFormat(buf[:0], layout))
+	}
+	t.Push(c.text)
 	return 1
 }
 
-func ngxToday(t *vm.Thread, c *Ctx) int     { return pushTime(t, now(c).Local(), "2006-01-02") }
-func ngxLocaltime(t *vm.Thread, c *Ctx) int { return pushTime(t, now(c).Local(), time.DateTime) }
-func ngxUTCTime(t *vm.Thread, c *Ctx) int   { return pushTime(t, now(c).UTC(), time.DateTime) }
+func ngxToday(t *vm.Thread, c *Ctx) int {
+	return c.rt.times.today.push(t, now(c), "2006-01-02")
+}
+
+func ngxLocaltime(t *vm.Thread, c *Ctx) int {
+	return c.rt.times.localtime.push(t, now(c), time.DateTime)
+}
+
+func ngxUTCTime(t *vm.Thread, c *Ctx) int {
+	return c.rt.times.utctime.push(t, now(c).UTC(), time.DateTime)
+}
 
 // Formats of HTTP.
 const (
@@ -67,14 +86,16 @@ func argTime(t *vm.Thread) time.Time {
 	return time.Unix(int64(n), 0).UTC()
 }
 
-func ngxHTTPTime(t *vm.Thread, _ *Ctx) int { return pushTime(t, argTime(t), HTTPTimeLayout) }
+func ngxHTTPTime(t *vm.Thread, c *Ctx) int {
+	return c.rt.times.http.push(t, argTime(t), HTTPTimeLayout)
+}
 
-func ngxCookieTime(t *vm.Thread, _ *Ctx) int {
-	tm := argTime(t)
+func ngxCookieTime(t *vm.Thread, c *Ctx) int {
+	tm, layout := argTime(t), cookieTimeLayout
 	if tm.Year() > 2037 {
-		return pushTime(t, tm, cookieTimeLayoutAfter)
+		layout = cookieTimeLayoutAfter
 	}
-	return pushTime(t, tm, cookieTimeLayout)
+	return c.rt.times.cookie.push(t, tm, layout)
 }
 
 func ngxParseHTTPTime(t *vm.Thread, _ *Ctx) int {

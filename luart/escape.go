@@ -1,19 +1,19 @@
 package luart
 
 // byteSet is a set of bytes.
-type byteSet [8]uint32
+type byteSet [256]bool
 
-func (s *byteSet) has(c byte) bool { return s[c>>5]&(1<<(c&31)) != 0 }
+func (s *byteSet) has(c byte) bool { return s[c] }
 
 func (s *byteSet) add(chars string) {
 	for i := 0; i < len(chars); i++ {
-		s[chars[i]>>5] |= 1 << (chars[i] & 31)
+		s[chars[i]] = true
 	}
 }
 
 func (s *byteSet) addRange(from, to int) {
 	for c := from; c <= to; c++ {
-		s[c>>5] |= 1 << (c & 31)
+		s[c] = true
 	}
 }
 
@@ -65,7 +65,7 @@ func uriComponentSet() *byteSet {
 		default:
 			continue
 		}
-		s[c>>5] &^= 1 << (c & 31)
+		s[c] = false
 	}
 	return s
 }
@@ -107,35 +107,40 @@ func escapeString(s string, set *byteSet) string {
 // appendUnescaped appends s with %XX and + decoded. A % without two hexadecimal
 // digits stays.
 func appendUnescaped[T string | []byte](dst []byte, s T) []byte {
+	from := 0
 	for i := 0; i < len(s); i++ {
-		switch c := s[i]; c {
-		case '+':
-			dst = append(dst, ' ')
-		case '%':
-			if i+2 < len(s) {
-				hi, lo := unhex(s[i+1]), unhex(s[i+2])
-				if hi >= 0 && lo >= 0 {
-					dst = append(dst, byte(hi<<4|lo))
-					i += 2
-					continue
-				}
-			}
-			dst = append(dst, '%')
-		default:
-			dst = append(dst, c)
+		c := s[i]
+		if c != '%' && c != '+' {
+			continue
 		}
+		n := 1
+		if c == '+' {
+			c = ' '
+		} else if i+2 < len(s) {
+			if hi, lo := unhex[s[i+1]], unhex[s[i+2]]; hi|lo < 16 {
+				c, n = hi<<4|lo, 3
+			}
+		}
+		dst = append(append(dst, s[from:i]...), c)
+		i += n - 1
+		from = i + 1
 	}
-	return dst
+	return append(dst, s[from:]...)
 }
 
-func unhex(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10
-	case c >= 'A' && c <= 'F':
-		return int(c-'A') + 10
+// unhex is the value of a hexadecimal digit, more than 15 of what is none.
+var unhex = func() (t [256]byte) {
+	for i := range t {
+		switch c := byte(i); {
+		case c >= '0' && c <= '9':
+			t[i] = c - '0'
+		case c >= 'a' && c <= 'f':
+			t[i] = c - 'a' + 10
+		case c >= 'A' && c <= 'F':
+			t[i] = c - 'A' + 10
+		default:
+			t[i] = 0xff
+		}
 	}
-	return -1
-}
+	return t
+}()

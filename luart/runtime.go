@@ -68,7 +68,9 @@ type Runtime struct {
 
 	methods     map[uint32]vm.Value
 	headerNames map[string]vm.Value // lower-case names by names as received
+	knownNames  [128]knownName
 	dashedNames map[string]string
+	times       timeTexts
 	headersMeta *vm.Table
 	re          reState
 	modules     moduleState

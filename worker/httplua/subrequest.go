@@ -82,11 +82,11 @@ func (s subrequest) Abort() {
 func (s subrequest) Status() int                         { return s.r.CapturedStatus() }
 func (s subrequest) Body() (data []byte, truncated bool) { return s.r.CapturedBody() }
 
-func (s subrequest) EachHeaderOut(f func(name, value []byte)) {
+func (s subrequest) EachHeaderOut(f func(name, value string)) {
 	out := &s.r.HeadersOut
 	for i := range out.List {
 		if h := &out.List[i]; h.Name != "" {
-			f([]byte(h.Name), []byte(h.Value))
+			f(h.Name, h.Value)
 		}
 	}
 	if out.ContentType != "" {
@@ -94,15 +94,15 @@ func (s subrequest) EachHeaderOut(f func(name, value []byte)) {
 		if out.Charset != "" {
 			value += "; charset=" + out.Charset
 		}
-		f([]byte("Content-Type"), []byte(value))
+		f("Content-Type", value)
 	}
 	if out.ContentLengthN >= 0 && !out.LengthListed {
-		f([]byte("Content-Length"), strconv.AppendInt(nil, out.ContentLengthN, 10))
+		f("Content-Length", strconv.FormatInt(out.ContentLengthN, 10))
 	}
 	if out.LastModified >= 0 && !out.ModifiedListed && (out.Status == 200 || out.Status == 206 || out.Status == 304) {
-		f([]byte("Last-Modified"), time.Unix(out.LastModified, 0).UTC().AppendFormat(nil, luart.HTTPTimeLayout))
+		f("Last-Modified", time.Unix(out.LastModified, 0).UTC().Format(luart.HTTPTimeLayout))
 	}
 	if out.Location != "" {
-		f([]byte("Location"), []byte(out.Location))
+		f("Location", out.Location)
 	}
 }
