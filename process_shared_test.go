@@ -229,6 +229,47 @@ func TestSharedDictOutlivesUpgrades(t *testing.T) {
 	s.wantLua(`local v, f = ngx.shared.d:get("a") return v .. f .. ngx.shared.e:llen("l")`, "kept31")
 }
 
+// TestUpgradeToAnotherLayout: a program that knows an older layout of shared memory converts it, one that does not know a layout
+// empties the zone; the log says which.
+func TestUpgradeToAnotherLayout(t *testing.T) {
+	layout := func(version string) string {
+		return buildWith(t, "layout-"+version, "-X perilune/ipc/shm.layoutText="+version)
+	}
+	s := newSite(t)
+	s.install(layout("1"))
+	s.sharedConf("worker_processes 2;", "lua_shared_dict d 3m; lua_shared_dict e 64k;")
+	s.mustRun()
+	s.wantLua(`local d, e = ngx.shared.d, ngx.shared.e
+		for i = 1, 1000 do d:set("key" .. i, "value" .. i, 1000, i) end
+		e:rpush("l", 5) e:rpush("l", "x") e:incr("n", 41, 1) return 1`, "1")
+	all := func(want string) {
+		t.Helper()
+		s.wantLua(`local n = 0
+			for i = 1, 1000 do
+				local v, f = ngx.shared.d:get("key" .. i)
+				if v == "value" .. i and f == i and ngx.shared.d:ttl("key" .. i) > 900 then n = n + 1 end
+			end
+			return n .. " " .. ngx.shared.e:llen("l") .. " " .. tostring(ngx.shared.e:get("n"))`, want)
+	}
+	all("1000 2 42")
+	for _, to := range []struct{ layout, log, want string }{
+		{"2", `zone "d" is converted from layout version 1 to 2: 1000 entries copied, 0 do not fit`, "1000 2 42"},
+		{"3", `zone "e" is converted from layout version 2 to 3: 2 entries copied, 0 do not fit`, "1000 2 42"},
+		{"2", `zone "d" begins empty: the zone has another layout version: 3, not 2`, "0 0 nil"},
+	} {
+		s.install(layout(to.layout))
+		s.upgrade()
+		all(to.want)
+		if log := s.read("logs/error.log"); !strings.Contains(log, to.log) {
+			t.Errorf("the log does not say %s:\n%s", to.log, log)
+		}
+	}
+	s.wantLua(`return tostring(ngx.shared.d:set("a", 1)) .. ngx.shared.d:get("a")`, "true1")
+	if log := s.read("logs/error.log"); strings.Contains(log, "[emerg]") || strings.Contains(log, "[alert]") {
+		t.Errorf("%s", log)
+	}
+}
+
 func TestSharedDictsDoNotLeak(t *testing.T) {
 	s := newSite(t)
 	s.sharedConf("worker_processes 1;", "lua_shared_dict d 1m;")

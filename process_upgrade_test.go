@@ -24,6 +24,10 @@ import (
 
 // build makes the program with another version. Each is built once.
 func build(t *testing.T, version string) string {
+	return buildWith(t, version, "-X perilune/conf.Version="+version)
+}
+
+func buildWith(t *testing.T, version, flags string) string {
 	t.Helper()
 	builds.Lock()
 	defer builds.Unlock()
@@ -35,7 +39,7 @@ func build(t *testing.T, version string) string {
 		dir = os.TempDir()
 	}
 	path := filepath.Join(dir, "perilune-"+version)
-	cmd := exec.Command("go", "build", "-ldflags", "-X perilune/conf.Version="+version, "-o", path, ".")
+	cmd := exec.Command("go", "build", "-ldflags", flags, "-o", path, ".")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}

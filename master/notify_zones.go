@@ -57,13 +57,13 @@ func inodeOf(fd int) uint64 {
 }
 
 // takeZones makes the descriptors that a service manager has kept the zones before the first configuration's. What is no zone, or
-// one of another layout, is left out; the log says so.
+// one of a layout that cannot be read, is left out; the log says so.
 func (s *systemd) takeZones(list []storedZone, log *logging.Log) *zoneSet {
 	set := &zoneSet{}
 	for _, k := range list {
 		s.zones[k.name] = 0
 		f := os.NewFile(uintptr(k.fd), k.name)
-		m, err := shm.Attach(f)
+		m, err := shm.AttachOld(f) // one that is outdated is converted when the configuration wants it
 		if err != nil {
 			log.LogErr(logging.Warn, 0, err, "the shared memory that the service manager passed as \""+k.name+"\" is not used")
 			f.Close()

@@ -72,7 +72,7 @@ func openZone(want *conf.Zone, old *zone, log *logging.Log) (*zone, error) {
 		m, err := shm.Create(want.Name, want.Size)
 		return &zone{Zone: m, use: use}, err
 	}
-	if old.Size() == want.Size {
+	if old.Size() == want.Size && !old.Outdated() {
 		return old, nil
 	}
 	f, err := dupFile(old.File())
@@ -169,8 +169,7 @@ func (s *zoneSet) offer() (names []string, fds []int) {
 	return names, fds
 }
 
-// inherit takes a zone of the master before this one. One whose contents cannot be used, because the layout has changed, begins
-// empty; the log says so.
+// inherit takes a zone of the master before this one. One of another layout is converted or begins empty; the log says so.
 func (s *zoneSet) inherit(o *offered, fd int, log *logging.Log) error {
 	f := os.NewFile(uintptr(fd), "zone "+o.Name)
 	m, note, err := shm.Adopt(f, o.Name, o.Size)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -506,4 +507,46 @@ func TestZonesSurviveTheMaster(t *testing.T) {
 	p.signal(syscall.SIGHUP)
 	p.await("active", "generation 2")
 	until(t, "the zone is given up", func() bool { return !slices.Contains(p.zones(), "zone=http_lua=hits") })
+}
+
+// TestStoredZonesOfAnotherLayout: the program that finds zones in the store need not be the one that has left them there.
+func TestStoredZonesOfAnotherLayout(t *testing.T) {
+	own := binary
+	defer func() { binary = own }()
+	dir := t.TempDir()
+	layout := func(version string) string {
+		path := filepath.Join(dir, "perilune-"+version)
+		cmd := exec.Command("go", "build", "-ldflags", "-X perilune/ipc/shm.layoutText="+version, "-o", path, "perilune")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("go build: %v\n%s", err, out)
+		}
+		return path
+	}
+	s := newSite(t)
+	p := newPeer(t, s, s.path("notify"))
+	a := freeAddrs(t, 1)[0]
+	s.confWith("one", `    lua_shared_dict hits 1m;
+    server {
+        listen `+a+`;
+        location = /count { content_by_lua_block { ngx.print((ngx.shared.hits:incr("n", 1, 0))) } }
+    }
+`, freeAddrs(t, 1)[0])
+	for _, step := range []struct{ layout, count, log string }{
+		{"1", "1", ""},
+		{"2", "2", `zone "hits" is converted from layout version 1 to 2: 1 entries copied, 0 do not fit`},
+		{"3", "3", `zone "hits" is converted from layout version 2 to 3: 1 entries copied, 0 do not fit`},
+		{"2", "1", `"zone=http_lua=hits" is not used (the zone has another layout version: 3, not 2)`},
+	} {
+		binary = layout(step.layout)
+		p.up()
+		if got, err := get(a, "/count"); got != step.count || err != nil {
+			t.Errorf("layout %s: the count is %q, %v; want %s", step.layout, got, err, step.count)
+		}
+		if log := s.read("logs/error.log"); !strings.Contains(log, step.log) {
+			t.Errorf("the log does not say %s:\n%s", step.log, log)
+		}
+		p.signal(syscall.SIGKILL)
+		p.ended()
+	}
 }

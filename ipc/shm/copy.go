@@ -7,14 +7,14 @@ import (
 )
 
 // Adopt maps the zone in f for a configuration that wants it under this name and size. A zone that cannot be used as it is
-// gives way to a new one: of another size, what fits is copied; of another layout version or damaged, it begins empty. note is
-// for the log then. On success f is owned by the zone, or closed.
+// gives way to a new one: of another size or an older layout, what fits is copied; of a layout that is not known or damaged, it
+// begins empty. note is for the log then. On success f is owned by the zone, or closed.
 func Adopt(f *os.File, name string, size int64) (z *Zone, note string, err error) {
-	old, err := Attach(f)
+	old, err := AttachOld(f)
 	if err != nil && !errors.Is(err, ErrVersion) && !errors.Is(err, ErrHeader) {
 		return nil, "", fmt.Errorf("shared memory zone \"%s\": %w", name, err)
 	}
-	if err == nil && old.name == name && old.size == size {
+	if err == nil && old.name == name && old.size == size && !old.Outdated() {
 		return old, "", nil
 	}
 	fresh, cerr := Create(name, size)
@@ -29,8 +29,11 @@ func Adopt(f *os.File, name string, size int64) (z *Zone, note string, err error
 		return fresh, fmt.Sprintf("shared memory zone \"%s\" begins empty: %v", name, err), nil
 	}
 	n, lost, err := old.CopyTo(fresh)
-	note = fmt.Sprintf("shared memory zone \"%s\" changes its size from %d to %d: %d entries copied, %d do not fit",
-		name, old.size, size, n, lost)
+	what := fmt.Sprintf("changes its size from %d to %d", old.size, size)
+	if old.Outdated() {
+		what = fmt.Sprintf("is converted from layout version %d to %d", old.version, LayoutVersion)
+	}
+	note = fmt.Sprintf("shared memory zone \"%s\" %s: %d entries copied, %d do not fit", name, what, n, lost)
 	if err != nil {
 		note += ": " + err.Error()
 	}

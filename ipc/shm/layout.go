@@ -1,9 +1,27 @@
 package shm
 
-import "math/bits"
+import (
+	"math/bits"
+	"strconv"
+)
 
-// LayoutVersion names the arrangement of bytes in a zone. A zone of another version is never read beyond its header.
-const LayoutVersion = 2
+// LayoutVersion names the arrangement of bytes in a zone. Of a zone of another version nothing is ever read beyond its header,
+// unless its entries are where today's are: then they can be copied.
+var LayoutVersion = func() uint32 {
+	n, err := strconv.ParseUint(layoutText, 10, 32)
+	if err != nil {
+		panic("shm: the layout's version is no number")
+	}
+	return uint32(n)
+}()
+
+// layoutText is set to something else by -ldflags -X in the tests of upgrades.
+var layoutText = "2"
+
+// firstReadable is the oldest version whose entries are where today's are.
+const firstReadable = 1
+
+func readable(version uint32) bool { return version >= firstReadable && version < LayoutVersion }
 
 // Bounds of a zone's size. A reference has 26 bits for the number of a block of 64 bytes, hence the upper one.
 const (

@@ -30,6 +30,7 @@ type Zone struct {
 	seed       uint64
 	me         uint64 // this process in a lock word
 	stampShift int
+	version    uint32
 	stripes    []stripe
 	rotor      atomic.Uint32 // where the search for a stripe to take from begins
 }
@@ -113,6 +114,20 @@ func create(f *os.File, name string, size int64) (*Zone, error) {
 
 // Attach maps a zone that was made by Create, here or in another process. On success the zone owns f.
 func Attach(f *os.File) (*Zone, error) {
+	z, err := AttachOld(f)
+	if err == nil && z.Outdated() {
+		err = wrongVersion(z.version)
+		return nil, errors.Join(err, z.unmap())
+	}
+	return z, err
+}
+
+// Outdated says that the zone is of an older layout.
+func (z *Zone) Outdated() bool { return z.version != LayoutVersion }
+
+// AttachOld is Attach for zones of older layouts, too, if entries can be copied out of them. Nothing else may be done with such
+// a zone.
+func AttachOld(f *os.File) (*Zone, error) {
 	var st unix.Stat_t
 	fd := int(f.Fd())
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -134,16 +149,20 @@ func Attach(f *os.File) (*Zone, error) {
 		unix.Munmap(mem)
 		return nil, err
 	}
-	return newZone(f, mem, name, size, l), nil
+	z := newZone(f, mem, name, size, l)
+	z.version = le.Uint32(mem[hVersion:])
+	return z, nil
 }
+
+func wrongVersion(v uint32) error { return fmt.Errorf("%w: %d, not %d", ErrVersion, v, LayoutVersion) }
 
 // readHeader checks all that a header says against what it must say for its size.
 func readHeader(mem []byte) (name string, size int64, l layout, err error) {
 	if m := le.Uint64(mem[hMagic:]); m != zoneMagic {
 		return "", 0, l, fmt.Errorf("%w: magic %#x", ErrHeader, m)
 	}
-	if v := le.Uint32(mem[hVersion:]); v != LayoutVersion {
-		return "", 0, l, fmt.Errorf("%w: %d, not %d", ErrVersion, v, LayoutVersion)
+	if v := le.Uint32(mem[hVersion:]); v != LayoutVersion && !readable(v) {
+		return "", 0, l, wrongVersion(v)
 	}
 	if le.Uint32(mem[hReady:]) != 1 {
 		return "", 0, l, fmt.Errorf("%w: it was never finished", ErrHeader)
@@ -165,7 +184,7 @@ func readHeader(mem []byte) (name string, size int64, l layout, err error) {
 }
 
 func newZone(f *os.File, mem []byte, name string, size int64, l layout) *Zone {
-	z := &Zone{f: f, mem: mem, name: name, size: size, lay: l, seed: le.Uint64(mem[hSeed:]), me: Self().word(), stampShift: stampShiftFor(l)}
+	z := &Zone{f: f, mem: mem, name: name, size: size, lay: l, seed: le.Uint64(mem[hSeed:]), me: Self().word(), stampShift: stampShiftFor(l), version: LayoutVersion}
 	z.stripes = make([]stripe, l.stripes)
 	for i := range z.stripes {
 		off, b := l.stripeOff+i*sLen, l.bucketOff+i*l.buckets*4
