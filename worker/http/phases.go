@@ -293,6 +293,7 @@ func (r *Request) InternalRedirect(uri, args []byte) int {
 	r.engine.rewritten, r.engine.displaced = true, false
 	r.SetExten()
 	r.useLocation(r.Srv.Loc)
+	r.Conn.action = ""
 	r.startOver(r.MainConf.serverRewrite)
 	return Done
 }

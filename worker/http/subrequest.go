@@ -125,8 +125,14 @@ func (r *Request) Subrequest(uri, args []byte, o *SubrequestOptions) (*Request, 
 	}
 	r.Retain()
 	sr.engine.phase = sr.MainConf.serverRewrite
-	s.loop.Go(sr.runPhases)
+	s.loop.Go(sr.startSub)
 	return sr, nil
+}
+
+// startSub runs the phases of a subrequest.
+func (r *Request) startSub() {
+	r.Conn.action = ""
+	r.runPhases()
 }
 
 // ownState is the request's subState, made if need be.
