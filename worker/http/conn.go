@@ -272,6 +272,7 @@ func (c *Conn) step() bool {
 			return false
 		}
 		c.startRequest()
+		c.action = "reading client pipelined request line"
 		c.req.parts.pipelined = true
 		return true
 	}

@@ -32,6 +32,7 @@ type differential struct {
 	line     func(line string) string                 // of the error log, likewise
 	logs     []string                                 // other files in LOGS
 	checked  bool                                     // the lengths of our answers agree with their Content-Length
+	brief    bool                                     // what is kept are digests: there are too many requests
 }
 
 // record is what a server has answered, and logged.
@@ -69,10 +70,14 @@ func (d *differential) run(t *testing.T) {
 	d.http = strings.ReplaceAll(d.http, "SITE", d.site)
 	want := d.theirs(t)
 	logs := t.TempDir()
-	got := d.ask(t, startServer(t, t.TempDir(), d.config(logs)), logs, d.checked)
+	full := d.ask(t, startServer(t, t.TempDir(), d.config(logs)), logs, d.checked)
+	got := full
+	if d.brief && !askPeers() {
+		got = full.brief()
+	}
 	for i := 1; i < len(got.answers); i += 2 {
 		if a, b := got.answers[i], want.answers[i]; a != b {
-			t.Errorf("%s:\n%q\nnginx:\n%q", got.answers[i-1], cutText(a), cutText(b))
+			t.Errorf("%s:\n%q\nnginx:\n%q", full.answers[i-1], cutText(full.answers[i]), cutText(b))
 		}
 	}
 	if !slices.Equal(got.logs, want.logs) {
@@ -98,7 +103,11 @@ func (d *differential) theirs(t *testing.T) *record {
 			t.Fatalf("%s is of other requests: go test -update writes it", file)
 		}
 		for i := 0; i < len(rec.answers); i += 2 {
-			if want := shortened(strconv.Quote(d.requests[i/2%len(d.requests)])); rec.answers[i] != want {
+			want := shortened(strconv.Quote(d.requests[i/2%len(d.requests)]))
+			if d.brief {
+				want = digest(want)
+			}
+			if rec.answers[i] != want {
 				t.Fatalf("%s is of other requests (%s, not %s): go test -update writes it", file, rec.answers[i], want)
 			}
 		}
@@ -107,8 +116,11 @@ func (d *differential) theirs(t *testing.T) *record {
 	logs := t.TempDir()
 	addrs := startNginxWith(t, loadModules(t, d.modules...), d.config(logs))
 	rec := d.ask(t, addrs, logs, false)
-	if *update {
-		writeRecord(t, file, rec)
+	if kept := rec; *update {
+		if d.brief {
+			kept = rec.brief()
+		}
+		writeRecord(t, file, kept)
 	}
 	return rec
 }
@@ -179,6 +191,27 @@ func shortened(s string) string {
 		return s
 	}
 	return fmt.Sprintf("%s… %d bytes, %x", s[:most/2], len(s), sha256.Sum256([]byte(s)))
+}
+
+// digest is a text's status, if it is an answer, and its digest.
+func digest(s string) string {
+	status := ""
+	if strings.HasPrefix(s, "HTTP/1.") {
+		status = s[9:min(13, len(s))]
+	}
+	sum := sha256.Sum256([]byte(s))
+	return fmt.Sprintf("%s%x", status, sum[:6])
+}
+
+func (rec *record) brief() *record {
+	b := &record{}
+	for _, s := range rec.answers {
+		b.answers = append(b.answers, digest(s))
+	}
+	for _, s := range rec.logs {
+		b.logs = append(b.logs, digest(s))
+	}
+	return b
 }
 
 // lineDiff shows where two lists of lines differ.
