@@ -39,12 +39,13 @@ func locationCapture(t *vm.Thread, c *Ctx) int {
 	if n != 1 && n != 2 {
 		return raise(t, "expecting one or two arguments")
 	}
-	query := c.rt.vm.NewTable(2, 0)
-	query.Append(t.Arg(1))
-	if n == 2 {
-		query.Append(t.Arg(2))
-	}
-	return capture(t, c, []*vm.Table{query})
+	return capture(t, c, []query{{t.Arg(1), t.Arg(2), n}})
+}
+
+// query is a subrequest as it is asked for: its URI and, if n is 2, the options.
+type query struct {
+	uri, options vm.Value
+	n            int
 }
 
 func locationCaptureMulti(t *vm.Thread, c *Ctx) int {
@@ -56,39 +57,40 @@ func locationCaptureMulti(t *vm.Thread, c *Ctx) int {
 	if n == 0 {
 		return raise(t, "at least one subrequest should be specified")
 	}
-	queries := make([]*vm.Table, n)
+	queries := make([]query, n)
 	for i := range queries {
 		v := tab.GetInt(i + 1)
 		if v.IsNil() {
 			return raise(t, "only array-like tables are allowed")
 		}
-		var ok bool
-		if queries[i], ok = v.AsTable(); !ok {
+		q, ok := v.AsTable()
+		if !ok {
 			return raise(t, "the query argument %d is not a table, but a %s", i, v.TypeName())
 		}
+		queries[i] = query{q.GetInt(1), q.GetInt(2), q.Len()}
 	}
 	return capture(t, c, queries)
 }
 
 // capture runs subrequests and pushes a table for each.
-func capture(t *vm.Thread, c *Ctx, queries []*vm.Table) int {
-	options := make([]*SubrequestOptions, len(queries))
+func capture(t *vm.Thread, c *Ctx, queries []query) int {
+	options := make([]SubrequestOptions, len(queries))
 	for i, q := range queries {
-		n := q.Len()
-		if n != 1 && n != 2 {
+		if q.n != 1 && q.n != 2 {
 			return raise(t, "query argument %d expecting one or two arguments", i)
 		}
-		o := &SubrequestOptions{MethodID: 2, MethodName: "GET"}
-		if n == 2 {
-			opts, ok := q.GetInt(2).AsTable()
+		o := &options[i]
+		o.MethodID, o.MethodName = 2, "GET"
+		if q.n == 2 {
+			opts, ok := q.options.AsTable()
 			if !ok {
-				return raise(t, "expecting table as the 2nd argument for subrequest %d, but got %s", i, q.GetInt(2).TypeName())
+				return raise(t, "expecting table as the 2nd argument for subrequest %d, but got %s", i, q.options.TypeName())
 			}
 			o.read(t, opts)
 		}
-		uri, ok := q.GetInt(1).ToStringCoerced()
+		uri, ok := q.uri.ToStringCoerced()
 		if !ok {
-			return argError(t, 1, "string expected, got "+q.GetInt(1).TypeName())
+			return argError(t, 1, "string expected, got "+q.uri.TypeName())
 		}
 		path, args, ok := c.req.CheckURI(uri, false)
 		if !ok {
@@ -99,12 +101,11 @@ func capture(t *vm.Thread, c *Ctx, queries []*vm.Table) int {
 			args += "&"
 		}
 		o.Args = args + o.Args
-		options[i] = o
 	}
 	subs := make([]Subrequest, len(options))
-	for i, o := range options {
+	for i := range options {
 		var err error
-		if subs[i], err = c.req.StartSubrequest(o); err != nil {
+		if subs[i], err = c.req.StartSubrequest(&options[i]); err != nil {
 			return raise(t, "%s", err.Error())
 		}
 	}

@@ -13,6 +13,7 @@ type requestParts struct {
 	limits    limitState
 	upstream  *upstreamRequest // nil until a request of the connection is passed to one
 	realip    realipState
+	sub       *subState // nil until the request has to do with subrequests
 }
 
 func (p *requestParts) reset() {
@@ -23,6 +24,9 @@ func (p *requestParts) reset() {
 	p.limits.reset()
 	if p.upstream != nil {
 		p.upstream.reset()
+	}
+	if p.sub != nil {
+		p.sub.reset()
 	}
 	p.realip.set = false
 	p.hasID = false

@@ -96,15 +96,16 @@ func (r *Request) Subrequest(uri, args []byte, o *SubrequestOptions) (*Request, 
 	s := r.Server
 	sr := s.takeRequest(len(r.Ctx))
 	sr.Conn, sr.Server, sr.Main, sr.Parent, sr.MainConf = r.Conn, s, r.Main, r, r.MainConf
-	sr.sub = &subState{depth: depth, capture: o.Capture || o.Discard, discard: o.Discard}
+	state := sr.ownState()
+	state.depth, state.capture, state.discard = depth, o.Capture || o.Discard, o.Discard
 	sr.Start, sr.StartMsec = s.loop.Now(), s.loop.NowMsec()
 	sr.RequestLine, sr.UnparsedURI, sr.Protocol, sr.HTTPVersion = r.RequestLine, r.UnparsedURI, r.Protocol, r.HTTPVersion
 	sr.Plain = r.Plain
-	sr.MethodID, sr.Method = MethodGet, []byte("GET")
-	if o.Method != 0 {
+	sr.MethodID, sr.Method = MethodGet, methodGet
+	if o.Method != 0 && o.Method != MethodGet {
 		sr.MethodID, sr.Method = o.Method, []byte(o.MethodName)
 	}
-	sr.URI, sr.Args, sr.HasArgs = bytes.Clone(uri), bytes.Clone(args), len(args) > 0
+	sr.URI, sr.Args, sr.HasArgs = sr.view(uri), sr.view(args), len(args) > 0
 	sr.SetExten()
 	sr.Internal = true
 	sr.engine.rewritten = true
@@ -138,9 +139,28 @@ func (r *Request) startSub() {
 // ownState is the request's subState, made if need be.
 func (r *Request) ownState() *subState {
 	if r.sub == nil {
-		r.sub = &subState{}
+		if r.parts.sub == nil {
+			r.parts.sub = new(subState)
+		}
+		r.sub = r.parts.sub
 	}
 	return r.sub
+}
+
+// methodGet is the method of most subrequests.
+var methodGet = []byte("GET")
+
+// reset forgets all but the memory for another request.
+func (s *subState) reset() {
+	clear(s.queue)
+	clear(s.all)
+	captured := s.captured[:0]
+	if cap(captured) > maxArena {
+		captured = nil
+	}
+	s.depth, s.status = 0, 0
+	s.capture, s.discard, s.finished, s.done, s.advancing = false, false, false, false, false
+	s.captured, s.queue, s.all = captured, s.queue[:0], s.all[:0]
 }
 
 // copyHeadersIn gives a subrequest the parent's header, and the body that is asked for.
@@ -232,10 +252,10 @@ func (r *Request) finalizeSub(rc int) {
 	}
 	r.engine.ended = true
 	s.finished = true
-	r.endSub()
-	if !s.done && !s.capture {
+	if !s.capture {
 		r.Server.loop.Wake(&s.waiter, nil)
 	}
+	r.endSub() // which may free the request
 }
 
 // endSub ends a subrequest whose handlers have, once its own subrequests have ended and its output has been sent.
@@ -331,6 +351,10 @@ func (r *Request) emit(b Buf) error {
 		return nil
 	}
 	if to.Parent != nil {
+		if b.FileLen == 0 {
+			to.sub.captured = append(to.sub.captured, b.Data...)
+			return nil
+		}
 		data, err := to.readBuf(b)
 		to.sub.captured = append(to.sub.captured, data...)
 		return err

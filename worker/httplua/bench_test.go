@@ -21,10 +21,11 @@ func BenchmarkRequest(b *testing.B) {
 		{"args", `content_by_lua_block { local a = ngx.req.get_uri_args() ngx.say(a.x) }`},
 		{"headers", `content_by_lua_block { local h = ngx.req.get_headers() ngx.header["X-Y"] = h.host ngx.say("x") }`},
 		{"exit", `content_by_lua_block { ngx.status = 200 ngx.say("x") ngx.exit(200) }`},
+		{"capture", `content_by_lua_block { local a, b = ngx.location.capture("/sub"), ngx.location.capture("/sub") ngx.print(a.body, b.body) }`},
 		{"ctxvar", `content_by_lua_block { ngx.ctx.a = ngx.var.uri ngx.say(ngx.ctx.a) }`},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
-			s := start(b, "keepalive_requests 1000000000;", "location / { "+bc.server+" }", nil)
+			s := start(b, "keepalive_requests 1000000000;", "location / { "+bc.server+" } location = /sub { content_by_lua_block { ngx.say(1) } }", nil)
 			conn, err := net.Dial("tcp", s.addr)
 			if err != nil {
 				b.Fatal(err)
@@ -34,6 +35,7 @@ func BenchmarkRequest(b *testing.B) {
 			buf := make([]byte, 4096)
 			b.ReportAllocs()
 			b.ResetTimer()
+			before := processTime(b)
 			for range b.N {
 				if _, err := conn.Write(req); err != nil {
 					b.Fatal(err)
@@ -50,6 +52,7 @@ func BenchmarkRequest(b *testing.B) {
 					}
 				}
 			}
+			b.ReportMetric(float64(processTime(b)-before)/float64(b.N), "cpu-ns/op")
 		})
 	}
 }
