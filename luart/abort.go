@@ -27,6 +27,7 @@ func (c *Ctx) clientGone() {
 		}
 		return
 	}
+	logText(c.req, LevelDebug, "lua waking up the on_abort callback thread")
 	c.onAbort, c.aborted = nil, true
 	c.prune()
 	c.threads = append(c.threads, u)

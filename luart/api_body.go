@@ -26,6 +26,7 @@ func (w bodyWait) close() { w.req.LeaveBody() }
 
 func reqReadBody(t *vm.Thread, c *Ctx) int {
 	noArgs(t)
+	logText(c.req, LevelDebug, "lua start to read buffered request body")
 	m, err := c.beginWait(t, bodyWait{c.req})
 	if err != nil {
 		return t.Abort(err)

@@ -132,6 +132,7 @@ func capture(t *vm.Thread, c *Ctx, queries []query) int {
 	if !c.waited(t, phase) {
 		return t.Abort(errKilled)
 	}
+	logText(c.req, LevelDebug, "lua run subrequests done, resuming lua thread")
 	for _, s := range subs {
 		t.Push(c.rt.captured(s).Value())
 	}

@@ -38,6 +38,9 @@ func ngxExit(t *vm.Thread, c *Ctx) int {
 	if status == Again || status == Done {
 		return raise(t, "bad argument to 'ngx.exit': does not accept NGX_AGAIN or NGX_DONE")
 	}
+	if l := c.logger(c.rt); l.LogEnabled(LevelDebug) {
+		l.Log(LevelDebug, fmt.Appendf(nil, "lua exit with code %d", status))
+	}
 	if status != Error && status != statusRequestTimeout && status != statusClientClosed && status != statusClose {
 		c.checkAbortable(t)
 	}

@@ -239,6 +239,7 @@ func ngxEOF(t *vm.Thread, c *Ctx) int {
 		return fail(t, "seen eof")
 	}
 	c.checkPhase(t, PhasesResponse)
+	logText(c.req, LevelDebug, "lua send eof")
 	if rc := c.sendLast(); rc == Error || rc >= statusSpecial {
 		return fail(t, errOutputFilter)
 	}
@@ -246,6 +247,7 @@ func ngxEOF(t *vm.Thread, c *Ctx) int {
 }
 
 func ngxSendHeaders(t *vm.Thread, c *Ctx) int {
+	logText(c.req, LevelDebug, "lua send headers")
 	if rc := c.sendHeader(); rc == Error || rc > OK {
 		return fail(t, errOutputFilter)
 	}

@@ -48,6 +48,8 @@ type Ctx struct {
 	threads []*thread // of ngx.thread.spawn, all that are not dead
 	ending  bool      // the request's code is being ended
 	cutOff  bool      // and subrequests with it
+	ran     bool      // code that may wait has run
+	cleaned bool      // a message has told of its end
 	endErr  error     // and why
 	joiner  Waiter    // waits for the threads to end
 	onAbort *thread   // of ngx.on_abort, not started yet
@@ -135,6 +137,7 @@ func (c *Ctx) releaseTable(l Logger) {
 // reset makes the context ready for another phase of the same request.
 func (c *Ctx) reset() {
 	c.exited, c.exitCode = false, 0
+	c.ran, c.cleaned = true, false
 	c.execURI, c.execArgs = "", ""
 	c.jumped, c.cutOff = false, false
 	c.onAbort, c.aborted = nil, false
@@ -230,6 +233,7 @@ func (c *Ctx) sendLast() int {
 			}
 		}
 	}
+	logText(c.req, LevelDebug, "lua sending last buf of the response body")
 	if rc := c.req.Finish(); rc == Error || rc >= statusSpecial {
 		return rc
 	}
@@ -243,6 +247,7 @@ func (c *Ctx) sendHTTP10Header() int {
 	if !c.headerOnly && !c.req.HeaderOnly() && !c.req.HasContentLength() {
 		c.req.SetContentLength(int64(len(c.out)))
 	}
+	logText(c.req, LevelDebug, "lua sending HTTP 1.0 response headers")
 	rc := c.req.SendHeader()
 	c.headerSent, c.failed = true, rc == Error
 	return rc

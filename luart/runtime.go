@@ -318,10 +318,45 @@ func (rt *Runtime) Run(c *Ctx, phase Phase, fn *vm.Function) int {
 	rt.resumed()
 	_, err := c.runEntry(t, fn.Value())
 	c.unwatchClient()
+	c.traceEnd(err)
 	rt.release(t)
 	rc := rt.finish(c, err)
 	c.phase = old
 	return rc
+}
+
+// traceEnd writes ngx_lua's debug messages of how the code of a phase has ended.
+func (c *Ctx) traceEnd(err error) {
+	if err == nil || !c.req.LogEnabled(LevelDebug) {
+		return
+	}
+	var text []byte
+	forcible := 1
+	if abort, isAbort := err.(*vm.AbortError); isAbort && abort.Err == errExit {
+		switch {
+		case c.jumped:
+			uri, _ := c.req.Variable("uri")
+			text = fmt.Appendf(nil, "lua thread aborting request with URI rewrite jump: \"%s?%s\"", uri, c.req.Args())
+		case c.execURI != "":
+			text = fmt.Appendf(nil, "lua thread initiated internal redirect to %s", c.execURI)
+		default:
+			text = fmt.Appendf(nil, "lua thread aborting request with status %d", c.exitCode)
+			forcible = 0
+		}
+		c.req.Log(LevelDebug, text)
+	} else {
+		forcible = 0
+	}
+	c.req.Log(LevelDebug, fmt.Appendf(nil, "lua request cleanup: forcible=%d", forcible))
+	c.cleaned = true
+}
+
+// TraceCleanup writes ngx_lua's debug message of the end of a request, unless that of
+// its code was told already.
+func (c *Ctx) TraceCleanup() {
+	if c.ran && !c.cleaned {
+		logText(c.req, LevelDebug, "lua request cleanup: forcible=0")
+	}
 }
 
 // runFilter runs code that the code of another phase may have called: the thread

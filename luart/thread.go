@@ -159,6 +159,9 @@ func (c *Ctx) runEntry(t *vm.Thread, fn vm.Value, args ...vm.Value) (vm.Value, e
 	c.entry.t = t
 	results, err := c.drive(&c.entry, args)
 	c.entry.state = threadDead
+	if err == nil && c.phase&phasesYieldable != 0 {
+		logText(c.logger(c.rt), LevelDebug, "lua light thread ended normally")
+	}
 	first := vm.Nil
 	if len(results) > 0 {
 		first = results[0]
@@ -332,6 +335,7 @@ func (c *Ctx) threadEnded(u *thread, results []vm.Value, err error) {
 	}
 	u.results = append(u.few[:0], vm.Bool(err == nil))
 	if err == nil {
+		logText(c.logger(c.rt), LevelDebug, "lua light thread ended normally")
 		u.results = append(u.results, results...)
 	} else {
 		logText(c.logger(c.rt), LevelError, "lua user thread aborted: "+describe(err))

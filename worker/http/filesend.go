@@ -183,6 +183,9 @@ func (c *Conn) sendTimedOut(r *Request) error {
 
 // waitWrite waits for room in the socket.
 func (c *Conn) waitWrite(r *Request) error {
+	if r.Main.OnWait != nil {
+		r.Main.OnWait(false)
+	}
 	err := c.FD.WaitWrite(r.Main.Loc.SendTimeout.V)
 	switch {
 	case err == nil:

@@ -97,6 +97,9 @@ func (c *Conn) throttle(m *Request) (int64, error) {
 
 // pause parks for some milliseconds.
 func (c *Conn) pause(m *Request, msec int64) error {
+	if m.OnWait != nil {
+		m.OnWait(true)
+	}
 	if !m.clientStalls() {
 		c.errored = true
 		return errClosed

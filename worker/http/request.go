@@ -184,6 +184,9 @@ type Request struct {
 	AllowRanges bool
 	SingleRange bool // not more than one part
 	Quoted      bool // the URI that was sent had percent-encoding or a plus in its path
+	// OnWait, of a main request, is called when output is about to wait for the client, or (delayed) for limit_rate.
+	OnWait func(delayed bool)
+
 	// Unconditional keeps the filters from answering If-Modified-Since and its like, as when the upstream has done so.
 	Unconditional bool
 

@@ -21,6 +21,7 @@ type request struct {
 	displaced  *request // of before an internal redirect
 	lengthText [20]byte
 	discarded  bool // ngx.req.discard_body was called
+	waited     bool // a flush has had to wait; known at level debug only
 }
 
 // displaced is the context of a request that was redirected internally: its code may
@@ -62,6 +63,9 @@ func (w *Worker) contextOf(r *http.Request, l *locConf) *request {
 		q.displaced = (*request)(old)
 	}
 	r.Ctx[Module.Index] = q
+	if q.LogEnabled(luart.LevelDebug) {
+		r.AddCleanup(q.lua.TraceCleanup)
+	}
 	return q
 }
 
@@ -315,7 +319,16 @@ func (q *request) Finish() int {
 }
 
 func (q *request) Flush(wait bool) error {
+	debug := q.LogEnabled(luart.LevelDebug)
+	if debug {
+		q.waited = false
+		q.r.Main.OnWait = q.logWait
+	}
 	err := q.r.Flush(wait)
+	q.r.Main.OnWait = nil
+	if debug && err == nil && !(wait && q.waited) {
+		q.r.Log(logging.Debug, "lua flush asynchronously")
+	}
 	if err == nil {
 		return nil
 	}
@@ -323,6 +336,19 @@ func (q *request) Flush(wait bool) error {
 		return luart.ErrTimeout
 	}
 	return luart.ErrClientAborted
+}
+
+// writeBuffered is nginx's mark of a connection whose output waits.
+const writeBuffered = 0x10
+
+// logWait writes the debug message of a flush that waits.
+func (q *request) logWait(delayed bool) {
+	q.r.Main.OnWait, q.waited = nil, true
+	n := 0
+	if delayed {
+		n = 1
+	}
+	q.r.Log(logging.Debug, "lua flush requires waiting: buffered 0x%x, delayed:%d", writeBuffered, n)
 }
 
 // result is what an error stands for.
