@@ -6,7 +6,7 @@ LDFLAGS := -s -w
 
 export CGO_ENABLED = 0
 
-.PHONY: build run test test-peers test-libs chaos race fuzz lint bench torn pgo docs clean help
+.PHONY: build run test test-peers test-libs chaos race fuzz lint bench soak torn pgo docs clean help
 
 build: ## the one static binary, bin/perilune
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) .
@@ -47,6 +47,10 @@ bench: build ## side by side with Debian's nginx and ngx_lua; writes bench/RESUL
 
 torn: build ## lines of buffered access logs that are torn, counted beside Debian's nginx
 	$(GO) run ./bench -torn 8000
+
+MILLIONS ?= 20
+soak: build ## the share of a shared dictionary that values of mixed sizes can use, over MILLIONS of operations, beside nginx's
+	$(GO) run ./bench -soak $(MILLIONS)
 
 bench-lua: build ## the Lua machine side by side with lua5.1, luajit and gopher-lua; writes bench/LUA.md
 	$(GO) run ./bench/lua -o bench/LUA.md $(BENCHFLAGS)

@@ -27,6 +27,7 @@ type options struct {
 	duration time.Duration
 	spread   bool
 	short    bool
+	soak     int
 	out      string
 	libs     string
 	torn     int
@@ -42,6 +43,7 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", 5*time.Second, "length of one measurement")
 	flag.BoolVar(&o.spread, "spread", true, "also measure how accepts are spread over workers, and idle connections")
 	flag.BoolVar(&o.short, "short", false, "one short round, to see that everything works")
+	flag.IntVar(&o.soak, "soak", 0, "instead of the cases, fill a shared dictionary with values of mixed sizes for so many `million` operations")
 	flag.StringVar(&o.out, "out", "bench/RESULTS.md", "where the results go, empty for nowhere")
 	flag.StringVar(&o.libs, "libs", os.Getenv("PERILUNE_LUA_LIBS"), "a `folder` with a checkout of lua-resty-redis")
 	flag.IntVar(&o.torn, "torn", 0, "instead, count torn lines of buffered access logs over so many `requests`")
@@ -82,6 +84,9 @@ func run(o *options) error {
 			return err
 		}
 		programs[1].name, programs[1].globals = "other", ""
+	}
+	if o.soak > 0 {
+		return runSoak(programs, o.soak)
 	}
 	peers, err := startPeers(o.libs)
 	if peers != nil {

@@ -100,8 +100,7 @@ func BenchmarkNeighbour(b *testing.B) {
 var soakOps = flag.Int("shm.soak", 0, "operations of the fragmentation soak, in millions")
 
 // TestSoak keeps a zone full of values whose sizes are spread evenly over the powers from 8 bytes to 8 KiB, and at times over
-// other ranges, and tells which share of the zone their keys and values are. nginx-soak.lua in testdata does the same in
-// nginx.
+// other ranges, and tells which share of the zone their keys and values are. `make soak` does the same from Lua, and in nginx.
 func TestSoak(t *testing.T) {
 	ops := *soakOps * 1_000_000
 	if ops == 0 {

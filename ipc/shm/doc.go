@@ -17,8 +17,8 @@
 // of tags and freed by one and, without a lock: all stripes share all memory, and no allocator can be left locked. Two levels
 // of bits hint where free ones may be; a bit may be set in vain but is never missing for longer than the operation that frees.
 //
-// Usable share, as measured by TestSoak with -shm.soak=20 (20 million operations in a zone of 16 MiB, mostly full; what is
-// counted is bytes of keys and values) and by the same work in nginx 1.22 with ngx_lua (testdata/nginx-soak.conf, 10 million):
+// Usable share, as measured by `make soak` (20 million operations in a zone of 16 MiB, mostly full; what is counted is bytes of
+// keys and values), which does the same work in nginx 1.22 with ngx_lua:
 //
 //	values of             here     nginx's slab
 //	8 bytes to 8 KiB      84.3 %   66.2 %
@@ -48,6 +48,18 @@
 //
 // Who finds a lock taken looks again after a delay: a short one at first, one of microseconds where the lock was met taken a
 // moment ago, so that its holder does several operations with all in its cache. After some 10 µs the kernel is asked.
+//
+// What 8 processes on 2 cores with incr see of each other (TestWaits with -shm.waits=400ms; times of operations, waits for locks
+// and for a processor included, beside those of one process alone):
+//
+//	                              waits in    p50          p99            p99.9
+//	                              the kernel  8 and 1      8 and 1        8 and 1
+//	one key, nothing else         0.006 %     64 / 64 ns   64 / 64 ns     0.1 / 0.1 µs
+//	one key, each every 10 µs     0.004 %     64 / 56 ns   220 / 110 ns   5 / 5 µs
+//	1000 keys, nothing else       0.016 %     64 / 64 ns   380 / 320 ns   1.5 / 0.8 µs
+//	1000 keys, each every 10 µs   0.059 %     190 / 220 ns 2.6 / 1.8 µs   25 / 20 µs
+//
+// Beyond that are the scheduler's time slices: a holder that has to give its processor up keeps the lock meanwhile.
 //
 // Mending needs no log, for an entry exists when its bucket leads to it: it is finished before one store makes it exist, and
 // taken apart after one store ended that. Likewise the elements of a list exist by the way forward. The list by use, ways

@@ -45,6 +45,9 @@ func child(mode string) {
 	switch d := z.Dict(); mode {
 	case "step":
 		stepChild(z)
+	case "waits":
+		waitChild(z)
+		return
 	case "hot":
 		fmt.Println("hot")
 		for {
