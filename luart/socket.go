@@ -84,6 +84,7 @@ type sockets struct {
 	pools    map[string]*socketPool
 	free     [][]byte // buffers for receiving
 	datagram []byte   // taken by whoever receives a datagram
+	key      []byte   // that poolKey makes
 }
 
 // openSockets makes the metatables of the sockets, which are in the registry under

@@ -2,6 +2,7 @@ package luart
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -78,8 +79,7 @@ func connectArgsOf(t *vm.Thread, c *Ctx, first, last int) (a connectArgs, ok boo
 			return a, false
 		}
 		if !custom {
-			text, _ := port.ToStringCoerced()
-			a.key = a.host + ":" + text
+			a.key = c.rt.sockets.poolKey(a.host, port)
 		}
 		return a, true
 	}
@@ -91,6 +91,22 @@ func connectArgsOf(t *vm.Thread, c *Ctx, first, last int) (a connectArgs, ok boo
 		a.key = a.host
 	}
 	return a, true
+}
+
+// poolKey is the key of the pool for a host and a port. It is no new string if there is such a pool.
+func (x *sockets) poolKey(host string, port vm.Value) string {
+	key := append(append(x.key[:0], host...), ':')
+	if f, ok := port.AsNumber(); ok && f == float64(int(f)) {
+		key = strconv.AppendInt(key, int64(f), 10)
+	} else {
+		text, _ := port.ToStringCoerced()
+		key = append(key, text...)
+	}
+	x.key = key
+	if p := x.pools[string(key)]; p != nil {
+		return p.key
+	}
+	return string(key)
 }
 
 // options reads the table of options, which is argument n, and reports whether it names

@@ -141,6 +141,11 @@ func (s *tcpSocket) take(n int) []byte {
 	return b
 }
 
+// received makes a string of what has come in one piece. Lines of protocols come again and again.
+func received(c *Ctx, b []byte) vm.Value {
+	return c.rt.vm.Part(unsafe.String(unsafe.SliceData(b), len(b)))
+}
+
 // result makes a string of what has been gathered. A large one needs no copy: it is
 // the string from now on.
 func (s *tcpSocket) result(acc []byte) vm.Value {
@@ -172,7 +177,7 @@ func grow(acc []byte, max int) []byte {
 
 func (s *tcpSocket) readSize(t *vm.Thread, c *Ctx, n int) (vm.Value, error) {
 	if s.last-s.pos >= n {
-		return vm.Bytes(s.take(n)), nil
+		return received(c, s.take(n)), nil
 	}
 	if s.pos == s.last && n <= c.socketSettings().BufferSize {
 		// Most answers come in one piece.
@@ -180,7 +185,7 @@ func (s *tcpSocket) readSize(t *vm.Thread, c *Ctx, n int) (vm.Value, error) {
 			return s.result(nil), err
 		}
 		if s.last-s.pos >= n {
-			return vm.Bytes(s.take(n)), nil
+			return received(c, s.take(n)), nil
 		}
 	}
 	acc := append(s.acc[:0], s.take(s.last-s.pos)...)
@@ -219,7 +224,7 @@ func (s *tcpSocket) readLine(t *vm.Thread, c *Ctx) (vm.Value, error) {
 			if end >= 0 && len(acc) == 0 {
 				line := bytes.TrimSuffix(b, cr)
 				if bytes.IndexByte(line, '\r') < 0 {
-					return vm.Bytes(line), nil
+					return received(c, line), nil
 				}
 			}
 			acc = appendWithout(acc, b, '\r')
