@@ -80,8 +80,8 @@ func setAccessRule(cf *conf.Conf, c any) error {
 // parseNetwork reads an address or a network, of which low bits that are set are ignored with a warning.
 func parseNetwork(cf *conf.Conf, text string) (netip.Prefix, bool) {
 	if !strings.Contains(text, "/") {
-		a, err := netip.ParseAddr(text)
-		if err != nil || a.Zone() != "" {
+		a, ok := parseAddr(text)
+		if !ok {
 			return netip.Prefix{}, false
 		}
 		return netip.PrefixFrom(a, a.BitLen()), true

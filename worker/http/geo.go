@@ -17,7 +17,7 @@ type geoTable struct {
 	bits     [2][]int // lengths of the networks' prefixes, the longest first: of IPv4 and IPv6
 	ranged   bool
 	begun    bool       // there is an entry
-	ranges   []geoRange // in order
+	ranges   []geoRange // in order, without overlaps
 	proxies  realipConf // who is trusted to say in X-Forwarded-For whom they speak for
 }
 
@@ -75,7 +75,6 @@ func setGeo(cf *conf.Conf, _ any) error {
 	for _, bits := range g.bits {
 		slices.SortFunc(bits, func(a, b int) int { return b - a })
 	}
-	slices.SortStableFunc(g.ranges, func(a, b geoRange) int { return a.low.Compare(b.low) })
 	return AddComputed(cf, name, "", keep, g.value)
 }
 
@@ -98,8 +97,12 @@ func (g *geoTable) entry(cf *conf.Conf) error {
 		}
 		g.proxies.from = append(g.proxies.from, p)
 		return nil
-	case "delete":
-		g.begun = true
+	}
+	g.begun = true
+	if g.ranged {
+		return g.rangeEntry(cf, key, value)
+	}
+	if key == "delete" {
 		p, ok := parseNetwork(cf, cf.Args[1])
 		if !ok {
 			return conf.Errorf("invalid network \"%s\"", cf.Args[1])
@@ -110,17 +113,6 @@ func (g *geoTable) entry(cf *conf.Conf) error {
 		delete(g.networks, p)
 		return nil
 	}
-	if g.ranged {
-		from, to, ok := strings.Cut(key, "-")
-		low, err := netip.ParseAddr(from)
-		high, err2 := netip.ParseAddr(to)
-		if !ok || err != nil || err2 != nil || high.Less(low) || !low.Is4() || !high.Is4() {
-			return conf.Errorf("invalid range \"%s\"", key)
-		}
-		g.ranges = append(g.ranges, geoRange{low, high, value})
-		return nil
-	}
-	g.begun = true
 	p, ok := parseNetwork(cf, key)
 	if !ok {
 		return conf.Errorf("invalid network \"%s\"", key)
@@ -132,13 +124,60 @@ func (g *geoTable) entry(cf *conf.Conf) error {
 	return nil
 }
 
+// rangeEntry takes a range of addresses and its value, or one that is to be deleted.
+func (g *geoTable) rangeEntry(cf *conf.Conf, key string, value []byte) error {
+	del := key == "delete"
+	if del {
+		key = string(value)
+	}
+	from, to, ok := strings.Cut(key, "-")
+	low, ok2 := parseAddr(from)
+	high, ok3 := parseAddr(to)
+	if !ok || !ok2 || !ok3 || high.Less(low) || !low.Is4() || !high.Is4() {
+		return conf.Errorf("invalid range \"%s\"", key)
+	}
+	// i is the first range that does not end before the new one.
+	i, _ := slices.BinarySearchFunc(g.ranges, low, func(x geoRange, a netip.Addr) int { return x.high.Compare(a) })
+	same := i < len(g.ranges) && g.ranges[i].low == low && g.ranges[i].high == high
+	switch {
+	case del && !same:
+		cf.Warnf("no address range \"%s\" to delete", key)
+		return nil
+	case del:
+		g.ranges = slices.Delete(g.ranges, i, i+1)
+		return nil
+	case same:
+		cf.Warnf("duplicate range \"%s\", value: \"%s\", old value: \"%s\"", key, value, g.ranges[i].value)
+		g.ranges[i].value = value
+		return nil
+	}
+	fresh := []geoRange{{low, high, value}}
+	if i == len(g.ranges) || high.Less(g.ranges[i].low) {
+		g.ranges = slices.Insert(g.ranges, i, fresh...)
+		return nil
+	}
+	old := g.ranges[i]
+	if low.Less(old.low) || old.high.Less(high) {
+		return conf.Errorf("range \"%s\" overlaps \"%s-%s\"", key, old.low, old.high)
+	}
+	// Within another one, which is cut.
+	if old.low.Less(low) {
+		fresh = slices.Insert(fresh, 0, geoRange{old.low, low.Prev(), old.value})
+	}
+	if high.Less(old.high) {
+		fresh = append(fresh, geoRange{high.Next(), old.high, old.value})
+	}
+	g.ranges = slices.Replace(g.ranges, i, i+1, fresh...)
+	return nil
+}
+
 // value is the value of the variable.
 func (g *geoTable) value(r *Request) ([]byte, bool) {
 	a := r.clientAddr()
 	if g.source != nil {
 		// What is no address counts as 255.255.255.255.
-		var err error
-		if a, err = netip.ParseAddr(string(bytes.TrimSpace(g.source.AppendTo(r, nil)))); err != nil {
+		var ok bool
+		if a, ok = parseAddr(string(bytes.TrimSpace(g.source.AppendTo(r, nil)))); !ok {
 			a = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 		}
 		a = a.Unmap()
@@ -148,10 +187,12 @@ func (g *geoTable) value(r *Request) ([]byte, bool) {
 			a = found.Addr().Unmap()
 		}
 	}
-	for i := len(g.ranges) - 1; i >= 0; i-- {
-		if x := &g.ranges[i]; !a.Less(x.low) && !x.high.Less(a) {
-			return x.value, true
+	if g.ranged {
+		i, _ := slices.BinarySearchFunc(g.ranges, a, func(x geoRange, a netip.Addr) int { return x.high.Compare(a) })
+		if i < len(g.ranges) && !a.Less(g.ranges[i].low) {
+			return g.ranges[i].value, true
 		}
+		return g.standard, true
 	}
 	family := 0
 	if a.Is6() {

@@ -290,7 +290,7 @@ func (r *Request) InternalRedirect(uri, args []byte) int {
 		return Done
 	}
 	r.URI, r.Args, r.HasArgs = uri, args, len(args) > 0
-	r.engine.rewritten, r.engine.displaced = true, false
+	r.engine.rewritten, r.engine.displaced, r.engine.behindAlias = true, false, false
 	r.SetExten()
 	r.useLocation(r.Srv.Loc)
 	r.Conn.action = ""

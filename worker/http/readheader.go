@@ -23,7 +23,9 @@ type requestState struct {
 	changed   bool     // the URI has been changed by the rewrite phase
 	rewritten bool     // the URI is no longer what UnparsedURI says
 	displaced bool     // the URI has been changed and its location has not (break)
-	access    int      // what an access handler said under satisfy any
+	// The URI, which try_files has set, follows the alias of a location given by a regular expression.
+	behindAlias bool
+	access      int // what an access handler said under satisfy any
 
 	lingering    bool // input may follow the answer
 	expectTested bool

@@ -179,7 +179,7 @@ func parseAddrPort(text string) (netip.AddrPort, bool) {
 	if strings.Contains(text, "%") {
 		return netip.AddrPort{}, false
 	}
-	if a, err := netip.ParseAddr(text); err == nil {
+	if a, ok := parseAddr(text); ok {
 		return netip.AddrPortFrom(a, 0), true
 	}
 	a, err := netip.ParseAddrPort(text)

@@ -33,7 +33,7 @@ func (r *Request) AppendFilename(dst []byte) []byte {
 	fc := fileConfOf(r)
 	dst = r.appendRoot(dst)
 	switch {
-	case fc.aliasRE:
+	case fc.aliasRE && !r.engine.behindAlias:
 		return dst
 	case fc.Alias > 0 && fc.Alias <= len(r.URI):
 		return append(dst, r.URI[fc.Alias:]...)

@@ -68,8 +68,11 @@ func tryFilesHandler(r *Request) int {
 			continue
 		}
 		switch {
+		case fc.aliasRE && tf.dir:
 		case fc.aliasRE:
-			// The alias names the file whatever the URI is.
+			r.URI = r.view(name)
+			r.SetExten()
+			r.engine.behindAlias = true
 		case fc.Alias > 0:
 			r.URI = append(bytes.Clone(r.URI[:min(fc.Alias, len(r.URI))]), name...)
 			r.SetExten()
