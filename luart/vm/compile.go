@@ -38,7 +38,7 @@ type target struct {
 }
 
 // compile parses and compiles a chunk.
-func (m *VM) compile(source []byte, chunkname string) (p *proto, err error) {
+func (m *VM) compile(t *Thread, source []byte, chunkname string) (p *proto, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			se, ok := r.(*SyntaxError)
@@ -48,7 +48,7 @@ func (m *VM) compile(source []byte, chunkname string) (p *proto, err error) {
 			p, err = nil, se
 		}
 	}()
-	f := parse(string(source), chunkname)
+	f := parse(t, string(source), chunkname)
 	return m.compileFunc(nil, f, chunkname), nil
 }
 

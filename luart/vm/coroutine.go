@@ -2,6 +2,7 @@ package vm
 
 // NewCoroutine returns a coroutine with body fn, as coroutine.create does.
 func (t *Thread) NewCoroutine(fn Value) *Thread {
+	t.chargeString(threadSize)
 	co := t.m.NewThread()
 	co.Data, co.env = t.Data, t.env
 	co.stack[0] = fn

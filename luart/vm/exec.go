@@ -123,6 +123,7 @@ func (t *Thread) pushLua(f *Function, fi, nargs, ret, nres int) {
 	if p.vararg {
 		n := max(nargs, np)
 		nvar = n - np
+		t.m.budget -= int64(n >> 6)
 		for i := range np {
 			t.stack[base+n+i] = t.stack[base+i]
 			t.stack[base+i] = Nil

@@ -18,14 +18,14 @@ type finalizers struct {
 // the machine calls that after u became unreachable.
 func (m *VM) SetUserdataMetatable(u *Userdata, mt *Table) {
 	u.meta = mt
-	if mt == nil {
-		return
+	if mt != nil && mt.metaField(evGC).p != nil {
+		m.watch(u)
 	}
-	m.watch(u)
 }
 
 // watch makes the collector report u once. Whether there is a __gc is looked
-// up then, since newproxy's metatables are filled later.
+// up then, since newproxy's metatables are filled later. A VM that is dropped while
+// it refers to such an object stays in memory: only what needs it is watched.
 func (m *VM) watch(u *Userdata) {
 	if u.watched {
 		return

@@ -221,6 +221,7 @@ func baseLoad(t *Thread) int {
 	var src []byte
 	name := "=(load)"
 	if s, ok := t.Arg(1).ToStringCoerced(); ok {
+		t.chargeString(len(s))
 		src = []byte(s)
 		name = t.OptString(2, s)
 	} else {
@@ -239,7 +240,7 @@ func baseLoad(t *Thread) int {
 			if s == "" {
 				break
 			}
-			src = append(src, s...)
+			src = append(t.grown(src, len(s)), s...)
 		}
 	}
 	mode := t.OptString(3, "bt")
@@ -253,7 +254,7 @@ func baseLoad(t *Thread) int {
 		t.PushString("attempt to load chunk with wrong mode")
 		return 2
 	}
-	f, err := t.m.Load(src, name)
+	f, err := t.m.load(t, src, name)
 	return t.pushLoaded(f, err, 4)
 }
 
@@ -385,7 +386,9 @@ func basePairs(t *Thread) int {
 }
 
 func baseNext(t *Thread) int {
-	k, v, ok, err := t.CheckTable(1).Next(t.Arg(2))
+	tbl := t.CheckTable(1)
+	k, v, ok, err := tbl.Next(t.Arg(2))
+	t.chargeScan(tbl, t.Arg(2), k)
 	if err != nil {
 		t.ErrorValue(String(err.Error()), 0)
 	}
@@ -396,6 +399,14 @@ func baseNext(t *Thread) int {
 	t.Push(k)
 	t.Push(v)
 	return 2
+}
+
+// chargeScan counts what next has gone over from the first key on: a table may be
+// large and empty.
+func (t *Thread) chargeScan(tbl *Table, from, to Value) {
+	if from.p == nil && !(to.p == numTag() && to.float() == 1) {
+		t.Charge((len(tbl.arr) + int(tbl.mask)) >> 8)
+	}
 }
 
 // userdata made by newproxy with a metatable is recognised by that table.
@@ -417,7 +428,11 @@ func baseNewproxy(t *Thread) int {
 		}
 		mt = u.meta
 	}
-	t.Push(t.m.NewUserdata(proxy{}, mt).Value())
+	u := t.m.NewUserdata(proxy{}, mt)
+	if mt != nil {
+		t.m.watch(u)
+	}
+	t.Push(u.Value())
 	return 1
 }
 
@@ -640,6 +655,7 @@ func baseUnpack(t *Thread) int {
 	if n <= 0 || n >= maxStack/2 {
 		t.Errorf("too many results to unpack")
 	}
+	t.Charge(n >> 4)
 	if t.top+n+stackSlack > len(t.stack) {
 		t.growStack(t.top + n + stackSlack)
 	}

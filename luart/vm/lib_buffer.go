@@ -118,7 +118,7 @@ func bufPut(t *Thread) int {
 		v := t.Arg(i)
 		switch {
 		case v.isStr():
-			b.b = append(b.b, v.str().s...)
+			b.b = append(t.grown(b.b, len(v.str().s)), v.str().s...)
 		case v.isNum():
 			b.b = AppendNumber(b.b, v.float())
 		default:
@@ -127,7 +127,7 @@ func bufPut(t *Thread) int {
 					if o == b {
 						t.ArgError(i, "cannot put buffer into itself")
 					}
-					b.b = append(b.b, o.bytes()...)
+					b.b = append(t.grown(b.b, len(o.bytes())), o.bytes()...)
 					continue
 				}
 			}
@@ -136,10 +136,7 @@ func bufPut(t *Thread) int {
 			}
 			s := t.ToString(v)
 			b.own()
-			b.b = append(b.b, s...)
-		}
-		if len(b.b) > maxString {
-			t.errMemory()
+			b.b = append(t.grown(b.b, len(s)), s...)
 		}
 	}
 	return t.self()
@@ -151,7 +148,7 @@ func bufPutf(t *Thread) int {
 	pooled := buffers.Get().(*[]byte)
 	text := t.appendFormat((*pooled)[:0], format, 2)
 	b.own()
-	b.b = append(b.b, text...)
+	b.b = append(t.grown(b.b, len(text)), text...)
 	putBuffer(pooled, text)
 	return t.self()
 }
@@ -220,11 +217,12 @@ func bufConcat(t *Thread) int {
 		v := t.Arg(i)
 		if u, ok := v.AsUserdata(); ok {
 			if b, ok := u.Data.(*strBuffer); ok {
-				out = append(out, b.bytes()...)
+				out = append(t.grown(out, len(b.bytes())), b.bytes()...)
 				continue
 			}
 		}
-		out = append(out, t.CheckString(i)...)
+		s := t.CheckString(i)
+		out = append(t.grown(out, len(s)), s...)
 	}
 	t.PushBytes(out)
 	return 1
@@ -248,7 +246,7 @@ func bufEncode(t *Thread) int {
 	e := encoder{t: t, dict: b.dict}
 	e.value(t.CheckAny(2), 0)
 	b.own()
-	b.b = append(b.b, e.out...)
+	b.b = append(t.grown(b.b, len(e.out)), e.out...)
 	return t.self()
 }
 

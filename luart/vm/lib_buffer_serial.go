@@ -96,10 +96,7 @@ func (e *encoder) bits(tag byte, u uint64) {
 
 func (e *encoder) str(s string) {
 	e.size(len(s) + serialString)
-	e.out = append(e.out, s...)
-	if len(e.out) > maxString {
-		e.t.errMemory()
-	}
+	e.out = append(e.t.grown(e.out, len(s)), s...)
 }
 
 func (e *encoder) value(v Value, depth int) {

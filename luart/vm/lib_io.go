@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"errors"
 	"os"
 	osexec "os/exec"
 	"strings"
@@ -95,7 +96,8 @@ func openIO(m *VM) {
 		{"write", ioWrite, "writes to the default output"},
 	})
 	std := func(name string, f *os.File, mode bufferMode) *Userdata {
-		u := m.newFile(&ioFile{f: f, std: true, mode: mode})
+		// Not watched: __gc does nothing to it.
+		u := &Userdata{Data: &ioFile{m: m, f: f, std: true, mode: mode}, meta: meta, env: m.globals}
 		lib.SetStr(name, u.Value())
 		return u
 	}
@@ -301,6 +303,9 @@ func (t *Thread) readOne(f *ioFile, format Value, arg int) (v Value, err error) 
 		v, err = f.readItem(kind, n)
 		return err
 	})
+	if errors.Is(err, syscall.ENOMEM) {
+		t.errMemory()
+	}
 	return v, err
 }
 

@@ -230,6 +230,19 @@ func (f *ioFile) seek(off int64, whence int) (pos int64, err error) {
 	return f.f.Seek(off, whence)
 }
 
+// grown is Thread.grown, but fails with ENOMEM: the file is locked.
+func (f *ioFile) grown(b []byte, n int) ([]byte, error) {
+	need := len(b) + n
+	if need <= cap(b) {
+		return b, nil
+	}
+	size := max(need, 2*cap(b))
+	if need > maxString || size >= longString && !f.m.fits(size) {
+		return b, syscall.ENOMEM
+	}
+	return append(make([]byte, 0, size), b...), nil
+}
+
 // readLine appends a line; ok is false at the end of the file.
 func (f *ioFile) readLine(dst []byte, keep bool) (line []byte, ok bool, err error) {
 	r, err := f.reader()
@@ -238,7 +251,11 @@ func (f *ioFile) readLine(dst []byte, keep bool) (line []byte, ok bool, err erro
 	}
 	for f.stop == nil {
 		b, err := r.ReadSlice('\n')
-		dst = append(dst, b...)
+		room, nomem := f.grown(dst, len(b))
+		if nomem != nil {
+			return dst, false, nomem
+		}
+		dst = append(room, b...)
 		switch {
 		case err == nil:
 			if !keep {
@@ -246,9 +263,6 @@ func (f *ioFile) readLine(dst []byte, keep bool) (line []byte, ok bool, err erro
 			}
 			return dst, true, nil
 		case errors.Is(err, bufio.ErrBufferFull):
-			if len(dst) > maxString {
-				return dst, false, syscall.ENOMEM
-			}
 		case errors.Is(err, io.EOF):
 			return dst, len(dst) > 0, nil
 		default:
@@ -266,7 +280,9 @@ func (f *ioFile) readAll(dst []byte) ([]byte, error) {
 	}
 	for f.stop == nil {
 		if cap(dst)-len(dst) < 512 {
-			dst = append(dst, make([]byte, max(512, len(dst)))...)[:len(dst)]
+			if dst, err = f.grown(dst, 512); err != nil {
+				return dst, err
+			}
 		}
 		n, err := r.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]
@@ -275,8 +291,6 @@ func (f *ioFile) readAll(dst []byte) ([]byte, error) {
 			return dst, nil
 		case err != nil:
 			return dst, err
-		case len(dst) > maxString:
-			return dst, syscall.ENOMEM
 		}
 	}
 	return dst, f.stop
@@ -299,7 +313,10 @@ func (f *ioFile) readBytes(dst []byte, n int) (b []byte, ok bool, err error) {
 	for n > 0 && f.stop == nil {
 		part := min(n, 1<<16)
 		from := len(dst)
-		dst = append(dst, make([]byte, part)...)
+		if dst, err = f.grown(dst, part); err != nil {
+			return dst, false, err
+		}
+		dst = dst[:from+part]
 		got, err := io.ReadFull(r, dst[from:])
 		dst = dst[:from+got]
 		n -= got

@@ -102,7 +102,7 @@ func strSub(t *Thread) int {
 	if to-from == len(s) {
 		t.Push(v)
 	} else {
-		t.Push(t.m.substring(s, from, to))
+		t.Push(t.substring(s, from, to))
 	}
 	return 1
 }
@@ -162,7 +162,7 @@ func (t *Thread) mapBytes(fill func(dst []byte, s string)) int {
 		t.Push(v)
 		return 1
 	}
-	t.Charge(len(s) >> 6)
+	t.chargeString(len(s))
 	out, buf := newStringBuf(len(s))
 	fill(buf, s)
 	t.Push(out.value())
@@ -216,7 +216,6 @@ func strRep(t *Thread) int {
 		t.errMemory()
 	}
 	total := n*len(s) + (n-1)*len(sep)
-	t.Charge(total >> 8)
 	t.chargeString(total)
 	out, buf := newStringBuf(total)
 	at := copy(buf, s)
@@ -383,13 +382,7 @@ func (g *gsub) run(limit int) (n int) {
 }
 
 func (g *gsub) add(s string) {
-	if len(g.out)+len(s) > maxString {
-		g.m.t.errMemory()
-	}
-	if n := len(g.out) + len(s); n > cap(g.out) {
-		g.m.t.chargeString(n + cap(g.out))
-	}
-	g.out = append(g.out, s...)
+	g.out = append(g.m.t.grown(g.out, len(s)), s...)
 }
 
 // begin copies what was skipped before a replacement at from.

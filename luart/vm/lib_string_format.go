@@ -522,7 +522,7 @@ func (t *Thread) appendFormat(dst []byte, format string, arg int) []byte {
 			for j < len(format) && format[j] != '%' {
 				j++
 			}
-			dst = append(dst, format[i:j]...)
+			dst = append(t.grown(dst, j-i), format[i:j]...)
 			i = j
 			continue
 		}
@@ -561,9 +561,9 @@ func (t *Thread) appendArg(dst []byte, f *formatSpec, arg int) []byte {
 			s = t.ToString(v)
 		}
 		if f.verb == 'q' {
-			return appendQuoted(dst, s)
+			return appendQuoted(t.grown(dst, len(s)+len(s)/8+2), s)
 		}
-		return f.appendStr(dst, s)
+		return f.appendStr(t.grown(dst, len(s)), s)
 	case 'p':
 		return appendPointer(dst, v)
 	case 'd', 'i':

@@ -272,7 +272,7 @@ func (m *matcher) capture(n, s, e int) Value {
 	return m.sub(int(m.from[n]), int(m.to[n]))
 }
 
-func (m *matcher) sub(s, e int) Value { return m.t.m.substring(m.src, s, e) }
+func (m *matcher) sub(s, e int) Value { return m.t.substring(m.src, s, e) }
 
 // pushCaptures pushes all captures, or with whole the whole match if there are
 // none, and returns how many it pushed.
@@ -300,7 +300,7 @@ var byteStrings = func() *[256]lstring {
 // substring returns s[i:j] as a value. Long parts share the bytes of s when
 // they are the better part of it, so that a small part does not keep a large
 // string alive.
-func (m *VM) substring(s string, i, j int) Value {
+func (t *Thread) substring(s string, i, j int) Value {
 	n := j - i
 	switch {
 	case n == 0:
@@ -310,7 +310,8 @@ func (m *VM) substring(s string, i, j int) Value {
 	case n > 104 && 2*n >= len(s):
 		return String(s[i:j])
 	}
-	return m.copyPart(s[i:j])
+	t.chargeString(n)
+	return t.m.copyPart(s[i:j])
 }
 
 // patternCache keeps compiled patterns by their text. An entry is found by the

@@ -1,9 +1,11 @@
 package vm
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
+	"unsafe"
 )
 
 func openTable(m *VM) {
@@ -59,12 +61,12 @@ func tabConcat(t *Thread) int {
 		if !v.isStr() {
 			return t.concatMixed(tbl, sep, i, j)
 		}
+		t.chargeSteps(k)
 		total += len(v.str().s)
 	}
 	if total > maxString {
 		t.errMemory()
 	}
-	t.Charge(total>>8 + (j-i)>>4)
 	t.chargeString(total)
 	out, buf := newStringBuf(total)
 	at := 0
@@ -85,23 +87,36 @@ func (t *Thread) concatMixed(tbl *Table, sep string, i, j int) int {
 	for k := i; k <= j; k++ {
 		switch v := tbl.GetInt(k); {
 		case v.isStr():
-			buf = append(buf, v.str().s...)
+			buf = append(t.grown(buf, len(v.str().s)), v.str().s...)
 		case v.isNum():
 			buf = AppendNumber(buf, v.float())
 		default:
 			t.Errorf("invalid value (%s) at index %d in table for 'concat'", v.TypeName(), k)
 		}
 		if k < j {
-			buf = append(buf, sep...)
+			buf = append(t.grown(buf, len(sep)), sep...)
 		}
-		if len(buf) > maxString {
-			t.errMemory()
-		}
+		t.chargeSteps(k)
 	}
-	t.Charge(len(buf)>>8 + (j-i)>>4)
 	t.PushBytes(buf)
 	putBuffer(pooled, buf)
 	return 1
+}
+
+// chargeSteps counts the steps of a loop when k is the last of some of them.
+func (t *Thread) chargeSteps(k int) {
+	if k&1023 == 0 {
+		t.Charge(1024 / 16)
+	}
+}
+
+// setInt is set with an integer key.
+func (t *Thread) setInt(tbl *Table, i int, v Value) {
+	if i == len(tbl.arr)+1 && i <= cap(tbl.arr) {
+		tbl.SetInt(i, v)
+		return
+	}
+	_ = t.set(tbl, Int(i), v) // an integer is always a key
 }
 
 func tabInsert(t *Thread) int {
@@ -109,20 +124,20 @@ func tabInsert(t *Thread) int {
 	n := tbl.Len() + 1
 	switch t.NArgs() {
 	case 2:
-		tbl.SetInt(n, t.Arg(2))
+		t.setInt(tbl, n, t.Arg(2))
 	case 3:
 		pos := t.checkInt32(2)
 		v := t.Arg(3)
 		if k := len(tbl.arr); pos >= 1 && pos < n && n == k+1 {
 			t.Charge((n - pos) >> 6)
-			tbl.SetInt(n, tbl.arr[k-1])
+			t.setInt(tbl, n, tbl.arr[k-1])
 			copy(tbl.arr[pos:k], tbl.arr[pos-1:k-1])
 			tbl.arr[pos-1] = v
 			return 0
 		}
 		for i := n; i > pos; i-- {
 			t.Charge(1)
-			tbl.SetInt(i, tbl.GetInt(i-1))
+			t.setInt(tbl, i, tbl.GetInt(i-1))
 		}
 		tbl.SetInt(pos, v)
 	default:
@@ -227,7 +242,7 @@ func tabMove(t *Thread) int {
 	move := func(i int) {
 		t.Charge(1)
 		if raw {
-			to.SetInt(pos+i-f, from.GetInt(i))
+			t.setInt(to, pos+i-f, from.GetInt(i))
 		} else {
 			t.SetIndex(to.Value(), Int(pos+i-f), t.Index(from.Value(), Int(i)))
 		}
@@ -253,7 +268,9 @@ func tabNew(t *Thread) int {
 	if narr > 1<<27 || nhash > 1<<26 {
 		t.ErrorValue(String("table overflow"), 0)
 	}
-	t.Push(t.m.NewTable(min(max(narr, 0), sizeHint), min(max(nhash, 0), sizeHint)).Value())
+	narr, nhash = min(max(narr, 0), sizeHint), min(max(nhash, 0), sizeHint)
+	t.chargeTable(narr, nhash)
+	t.Push(t.m.NewTable(narr, nhash).Value())
 	return 1
 }
 
@@ -287,9 +304,10 @@ func tabIsempty(t *Thread) int {
 
 func tabClone(t *Thread) int {
 	tbl := t.CheckTable(1)
+	t.chargeTable(len(tbl.arr), 0)
 	c := t.m.NewTable(len(tbl.arr), 0)
 	t.eachPair(tbl, func(k, v Value) bool {
-		if err := c.Set(k, v); err != nil {
+		if err := t.set(c, k, v); err != nil {
 			t.Errorf("%s", err)
 		}
 		return true
@@ -301,13 +319,13 @@ func tabClone(t *Thread) int {
 func tabSort(t *Thread) int {
 	tbl := t.CheckTable(1)
 	n := tbl.Len()
-	cmp := t.Arg(2)
-	if !cmp.IsNil() {
-		cmp = t.CheckFunction(2)
+	order := t.Arg(2)
+	if !order.IsNil() {
+		order = t.CheckFunction(2)
 	} else if n == len(tbl.arr) && t.sortPlain(tbl.arr) {
 		return 0
 	}
-	s := sorter{t: t, tbl: tbl, cmp: cmp}
+	s := sorter{t: t, tbl: tbl, cmp: order}
 	s.sort(1, n)
 	return 0
 }
@@ -326,8 +344,7 @@ func (t *Thread) sortPlain(a []Value) bool {
 				return false
 			}
 		}
-		t.Charge(len(a))
-		slices.Sort(f)
+		sortChunks(t, f, cmp.Compare[float64])
 		for i := range a {
 			a[i].n = math.Float64bits(f[i])
 		}
@@ -337,12 +354,46 @@ func (t *Thread) sortPlain(a []Value) bool {
 				return false
 			}
 		}
-		t.Charge(len(a))
-		slices.SortFunc(a, func(x, y Value) int { return strings.Compare(x.str().s, y.str().s) })
+		sortChunks(t, a, func(x, y Value) int { return strings.Compare(x.str().s, y.str().s) })
 	default:
 		return false
 	}
 	return true
+}
+
+// sortChunk is how many elements are sorted between two looks at the budget.
+const sortChunk = 1 << 14
+
+// sortChunks sorts parts of a and merges them, so that the budget can end it.
+func sortChunks[E any](t *Thread, a []E, compare func(x, y E) int) {
+	for i := 0; i < len(a); i += sortChunk {
+		part := a[i:min(i+sortChunk, len(a))]
+		t.Charge(len(part))
+		slices.SortFunc(part, compare)
+	}
+	if len(a) <= sortChunk {
+		return
+	}
+	t.chargeString(len(a) * int(unsafe.Sizeof(a[0])))
+	from, to := a, make([]E, len(a))
+	for n := sortChunk; n < len(a); n *= 2 {
+		for i := 0; i < len(a); i += 2 * n {
+			mid, end := min(i+n, len(a)), min(i+2*n, len(a))
+			x, y := from[i:mid], from[mid:end]
+			for at := i; at < end; at++ {
+				if at&(sortChunk-1) == 0 {
+					t.Charge(sortChunk / 8)
+				}
+				if len(y) == 0 || len(x) > 0 && compare(x[0], y[0]) <= 0 {
+					to[at], x = x[0], x[1:]
+				} else {
+					to[at], y = y[0], y[1:]
+				}
+			}
+		}
+		from, to = to, from
+	}
+	copy(a, from)
 }
 
 // sorter is the quicksort of Lua: the same comparisons in the same order, so
@@ -415,6 +466,7 @@ func (s *sorter) sort(lo, hi int) {
 
 // partition moves the pivot at mid to its place, which it returns.
 func (s *sorter) partition(lo, hi, mid int) int {
+	s.t.Charge((hi - lo) >> 4)
 	pivot := s.get(mid)
 	s.set(mid, s.get(hi-1))
 	s.set(hi-1, pivot)

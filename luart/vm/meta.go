@@ -83,7 +83,7 @@ func (x *exec) setIndex(obj, key, v Value) *thrown {
 				}
 			}
 			if h.p == nil {
-				if err := tb.Set(key, v); err != nil {
+				if err := t.set(tb, key, v); err != nil {
 					t.throwf("%s", err)
 				}
 				return nil
@@ -218,6 +218,7 @@ func (x *exec) compareEqual(a, b Value) *thrown {
 			return x.callCompare(h, a, b, false)
 		}
 	case a.n == tagString && b.n == tagString:
+		x.t.Charge(len(a.str().s) >> 10)
 		eq = a.str().equal(b.str())
 	case a.n == b.n:
 		if h := x.t.m.equalHandler(a, b); h.p != nil {
@@ -255,6 +256,7 @@ func (x *exec) compare(le bool, a, b Value) *thrown {
 	t := x.t
 	switch {
 	case a.n == tagString && b.n == tagString:
+		t.Charge(min(len(a.str().s), len(b.str().s)) >> 10)
 		c := strings.Compare(a.str().s, b.str().s)
 		t.jumpCompare(c < 0 || le && c == 0)
 		return nil

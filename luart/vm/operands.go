@@ -90,6 +90,7 @@ func (t *Thread) returnFrom(fr *frame, from, n int) {
 
 func (x *exec) newTable(i instr) {
 	t := x.t
+	t.chargeTable(instrB(i), instrC(i))
 	v := newTable(instrB(i), instrC(i)).Value()
 	t.stack[t.frames[t.ci].base+instrA(i)] = v
 }
@@ -100,6 +101,9 @@ func (x *exec) setList(i instr) {
 	n := instrB(i)
 	if n == 0 {
 		n = t.top - r - 1
+	}
+	if n > 50 {
+		t.chargeString(n * valueSize) // of ... or a call; others are counted with the table
 	}
 	t.stack[r].tab().setList(instrJ(i), t.stack[r+1:r+1+n])
 }

@@ -16,11 +16,12 @@ const (
 type parser struct {
 	*lexer
 	fs *funcScope
+	t  *Thread // whom the work is charged to, or nil
 }
 
 // parse reads a chunk. Errors are panics of *SyntaxError.
-func parse(src, chunkname string) *functionExpr {
-	p := &parser{lexer: newLexer(src, chunkname)}
+func parse(t *Thread, src, chunkname string) *functionExpr {
+	p := &parser{lexer: newLexer(src, chunkname), t: t}
 	f := &functionExpr{scope: &funcScope{vararg: true}}
 	p.fs = f.scope
 	p.enterBlock(false)
@@ -74,7 +75,14 @@ func (p *parser) name() string {
 	return s
 }
 
+// nodeBytes is about what a node of the tree, and its code, take.
+const nodeBytes = 256
+
 func (p *parser) enterLevel() {
+	if p.t != nil {
+		p.t.Charge(8)
+		p.t.chargeString(nodeBytes)
+	}
 	p.levels++
 	if p.levels >= maxLevels {
 		p.fail("chunk has too many syntax levels")

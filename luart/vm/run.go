@@ -681,9 +681,11 @@ dispatch:
 							pos = hashStage
 						}
 						at := uint32(pos - hashStage)
+						from := at
 						for at <= tb.mask && tb.node(int32(at)).v.p == nil {
 							at++
 						}
+						m.budget -= int64((at - from) >> 8) // a large and empty table
 						if at > tb.mask {
 							pc = unsafe.Add(pc, 8)
 							continue

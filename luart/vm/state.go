@@ -45,7 +45,7 @@ func (t *Thread) SetIndex(obj, key, val Value) {
 				}
 			}
 			if h.p == nil {
-				if err := tb.Set(key, val); err != nil {
+				if err := t.set(tb, key, val); err != nil {
 					t.throwf("%s", err)
 				}
 				return

@@ -186,7 +186,12 @@ func (t *Thread) Push(v Value) {
 func (t *Thread) PushString(s string) { t.Push(String(s)) }
 
 // PushBytes pushes a copy of b.
-func (t *Thread) PushBytes(b []byte) { t.Push(Bytes(b)) }
+func (t *Thread) PushBytes(b []byte) {
+	if len(b) >= longString {
+		t.chargeString(len(b))
+	}
+	t.Push(Bytes(b))
+}
 
 // PushNumber pushes a number.
 func (t *Thread) PushNumber(f float64) { t.Push(Number(f)) }

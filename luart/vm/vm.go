@@ -107,10 +107,15 @@ func (m *VM) SetBudget(every int64, hook func(t *Thread) error) {
 // it is, "@name" is a file, everything else is source text. A first line that
 // starts with # is skipped. The error is a *SyntaxError.
 func (m *VM) Load(source []byte, chunkname string) (*Function, error) {
+	return m.load(nil, source, chunkname)
+}
+
+// load is Load with the work charged to t, if there is one.
+func (m *VM) load(t *Thread, source []byte, chunkname string) (*Function, error) {
 	if m.OnLoad != nil {
 		m.OnLoad(source)
 	}
-	p, err := m.compile(skipHeader(source), chunkname)
+	p, err := m.compile(t, skipHeader(source), chunkname)
 	if err != nil {
 		return nil, err
 	}

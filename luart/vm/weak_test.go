@@ -1,6 +1,10 @@
 package vm
 
-import "testing"
+import (
+	"runtime"
+	"testing"
+	"time"
+)
 
 // weakCases are expressions that must be true.
 const weakSource = `
@@ -99,5 +103,31 @@ return big`), "=weak")
 	// A collection is due whenever the tables have doubled, so at 2^18 at the latest.
 	if n, _ := r[0].AsNumber(); n > 2.9e5 {
 		t.Errorf("%v of 300,000 entries at once", n)
+	}
+}
+
+// TestDroppedVM: a VM that nobody has any more does not stay in memory.
+func TestDroppedVM(t *testing.T) {
+	const n = 50
+	gone := make(chan struct{}, n)
+	for range n {
+		m := New()
+		f, err := m.Load([]byte(`weak = setmetatable({}, {__mode = "k"}) weak[{}] = 1 p = setmetatable({}, {__gc = print}) io.write("") co = coroutine.wrap(function() coroutine.yield() end) co()`), "=dropped")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.NewThread().Call(f.Value()); err != nil {
+			t.Fatal(err)
+		}
+		runtime.AddCleanup(m, func(gone chan struct{}) { gone <- struct{}{} }, gone)
+	}
+	deadline := time.After(time.Minute)
+	for left := n; left > 0; left-- {
+		runtime.GC()
+		select {
+		case <-gone:
+		case <-deadline:
+			t.Fatalf("%d of %d are left", left, n)
+		}
 	}
 }
