@@ -42,6 +42,7 @@ type Options struct {
 // Process is a program that runs, or has run.
 type Process struct {
 	PID    int
+	proc   *os.Process
 	loop   *loop.Loop
 	pipes  [3]*pipe
 	exited bool
@@ -92,7 +93,7 @@ func Start(l *loop.Loop, o *Options) (*Process, error) {
 		p.Close()
 		return nil, err
 	}
-	p.PID = proc.Pid
+	p.PID, p.proc = proc.Pid, proc
 	l.Outside(1)
 	go p.reap(proc)
 	return p, nil
@@ -240,10 +241,11 @@ func (p *Process) CancelWait(err error) { p.loop.Wake(&p.done, err) }
 // Exited says whether the program has ended.
 func (p *Process) Exited() bool { return p.exited }
 
-// Kill sends a signal to the program.
+// Kill sends a signal to the program, and never to another one that has its number by now.
 func (p *Process) Kill(sig syscall.Signal) error {
-	if p.exited {
+	err := p.proc.Signal(sig)
+	if errors.Is(err, os.ErrProcessDone) {
 		return unix.ESRCH
 	}
-	return unix.Kill(p.PID, sig)
+	return err
 }

@@ -18,6 +18,10 @@ func sampleRequest(t testing.TB) *Request {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		l.Stop()
+		_ = l.Run() // which closes its descriptors
+	})
 	ctx := &conf.Ctx{}
 	srv := &SrvConf{Ctx: ctx, Name: "server"}
 	r := &Request{
