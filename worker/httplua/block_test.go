@@ -39,10 +39,11 @@ func TestBlockingCalls(t *testing.T) {
 		"coroutine":  {`say(coroutine.wrap(function() local ok, v = pcall(function() return io.popen("cat FIFO"):read("*l") end) coroutine.yield(v) end)())`, "word", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := fifo(t)
+			// One for each phase: a program of the first may still have its own open.
+			paths := map[string]string{"access": fifo(t), "content": fifo(t)}
 			s := start(t, `init_by_lua_block { function say(...) ngx.say(...) ngx.say(ngx.get_phase()) end }`, `
-				location /access { access_by_lua_block { `+strings.ReplaceAll(tc.code, "FIFO", path)+` } }
-				location /content { content_by_lua_block { `+strings.ReplaceAll(tc.code, "FIFO", path)+` } }
+				location /access { access_by_lua_block { `+strings.ReplaceAll(tc.code, "FIFO", paths["access"])+` } }
+				location /content { content_by_lua_block { `+strings.ReplaceAll(tc.code, "FIFO", paths["content"])+` } }
 				location /hello { content_by_lua_block { ngx.say("hello") } }
 			`, nil)
 			for _, phase := range []string{"access", "content"} {
@@ -56,7 +57,7 @@ func TestBlockingCalls(t *testing.T) {
 				if tc.writes {
 					mode = os.O_RDONLY
 				}
-				f, err := os.OpenFile(path, mode, 0) // waits for the other side, which is in its call then
+				f, err := os.OpenFile(paths[phase], mode, 0) // waits for the other side, which is in its call then
 				if err != nil {
 					t.Fatal(err)
 				}
