@@ -27,7 +27,8 @@ http {
 				local no_memory, forced, random = 0, 0, math.random
 				for round = 0, 19 do
 					local r = ranges[round % 4 + 1]
-					for _ = 1, ops / 20 do
+					for i = 1, ops / 20 do
+						if i % 10000 == 0 then ngx.sleep(0) end
 						local key, p = "key" .. random(0, 199999), random(0, 9)
 						if p == 0 then
 							d:delete(key)

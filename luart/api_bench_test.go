@@ -26,6 +26,7 @@ func BenchmarkSharedLua(b *testing.B) {
 		{"get-1k", `local x = d:get("long")`},
 		{"set", `d:set("set", "a value that is short", 60)`},
 		{"set-number", `d:set("number", i)`},
+		{"capacity", `d:capacity("counter", 1, 0)`},
 		{"incr", `d:incr("counter", 1)`},
 		{"incr-init", `d:incr("counter", 1, 0)`},
 		{"incr-result", `local x = d:incr("counter", 1, 0)`},

@@ -102,7 +102,7 @@ func headerIndex(t *vm.Thread) int {
 		t.PushNil()
 		return 1
 	}
-	v := c.rt.vm.Recent(first)
+	v := c.rt.vm.Recent(bytesOf(first))
 	second, ok := c.req.HeaderOut(name, 1)
 	if !ok {
 		t.Push(v)
@@ -111,7 +111,7 @@ func headerIndex(t *vm.Thread) int {
 	tab := c.rt.vm.NewTable(4, 0)
 	tab.Append(v)
 	for i := 2; ok && i <= maxHeaderValues; i++ {
-		tab.Append(vm.Bytes(second))
+		tab.Append(c.rt.vm.Recent(bytesOf(second)))
 		second, ok = c.req.HeaderOut(name, i)
 	}
 	t.Push(tab.Value())
@@ -167,7 +167,7 @@ func respGetHeaders(t *vm.Thread, c *Ctx) int {
 	max, raw := headerLimit(t, "get_headers"), t.ToBool(2)
 	rt := c.rt
 	own, n := 0, 0
-	c.req.EachHeaderOut(func(_, _ []byte, isOwn bool) bool {
+	c.req.EachHeaderOut(func(_, _ string, isOwn bool) bool {
 		n++
 		if isOwn {
 			own++
@@ -182,8 +182,8 @@ func respGetHeaders(t *vm.Thread, c *Ctx) int {
 		logText(c.req, LevelDebug, "lua exceeding response header limit "+itoa(n)+" > "+itoa(max))
 		left = max - own
 	}
-	c.req.EachHeaderOut(func(name, value []byte, isOwn bool) bool {
-		addMulti(rt.vm, tab, rt.headerField(name, raw), rt.vm.Recent(value))
+	c.req.EachHeaderOut(func(name, value string, isOwn bool) bool {
+		addMulti(rt.vm, tab, rt.headerField(bytesOf(name), raw), rt.vm.Recent(bytesOf(value)))
 		if !isOwn {
 			left--
 		}

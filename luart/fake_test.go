@@ -193,20 +193,20 @@ func (r *fakeRequest) SetHeaderOut(name, value string, override bool) (bool, err
 	r.out = setFake(r.out, name, value, override)
 	return false, nil
 }
-func (r *fakeRequest) HeaderOut(name string, i int) ([]byte, bool) {
+func (r *fakeRequest) HeaderOut(name string, i int) (string, bool) {
 	for _, h := range r.out {
 		if strings.EqualFold(h.name, name) {
 			if i == 0 {
-				return []byte(h.value), true
+				return h.value, true
 			}
 			i--
 		}
 	}
-	return nil, false
+	return "", false
 }
-func (r *fakeRequest) EachHeaderOut(f func(name, value []byte, own bool) bool) {
+func (r *fakeRequest) EachHeaderOut(f func(name, value string, own bool) bool) {
 	for _, h := range r.out {
-		if !f([]byte(h.name), []byte(h.value), false) {
+		if !f(h.name, h.value, false) {
 			return
 		}
 	}

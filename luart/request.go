@@ -151,10 +151,10 @@ type Request interface {
 	// removes it. mime reports whether it was the content type.
 	SetHeaderOut(name, value string, override bool) (mime bool, err error)
 	// HeaderOut returns the i-th value of the response's header of that name.
-	HeaderOut(name string, i int) (value []byte, found bool)
+	HeaderOut(name string, i int) (value string, found bool)
 	// EachHeaderOut calls f for every header of the response as it would be sent
 	// now: first for those that the engine makes itself.
-	EachHeaderOut(f func(name, value []byte, own bool) bool)
+	EachHeaderOut(f func(name, value string, own bool) bool)
 	HasContentLength() bool
 	SetContentLength(n int64)
 	ClearContentLength()

@@ -4,6 +4,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"unsafe"
 
 	"perilune/conf"
 )
@@ -18,6 +19,7 @@ type Variables struct {
 	places   int            // variables that have a place in Request.vars
 	settings []*varSetting
 	scratch  []byte // holds the last value that Request.Variable returned
+	recent   [64]recentName
 }
 
 // variablesModule owns the table.
@@ -158,9 +160,22 @@ func (v *Variables) captureSlot(name string) (int, error) {
 	return slot, nil
 }
 
+// recentName is a name that was looked up. It is known again by where it is: names in scripts do not move.
+type recentName struct {
+	name string
+	x    *Variable
+	rest string
+}
+
 // lookup is find for names that come from scripts: in any case.
 func (v *Variables) lookup(name string) (x *Variable, rest string) {
+	at := uintptr(unsafe.Pointer(unsafe.StringData(name)))
+	slot := &v.recent[(at>>4^at>>10)%uintptr(len(v.recent))]
+	if slot.x != nil && len(slot.name) == len(name) && unsafe.StringData(slot.name) == unsafe.StringData(name) {
+		return slot.x, slot.rest
+	}
 	if x, rest = v.find(name); x != nil {
+		*slot = recentName{name, x, rest}
 		return x, rest
 	}
 	if low := strings.ToLower(name); low != name {

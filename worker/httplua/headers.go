@@ -120,46 +120,46 @@ func (q *request) removeHeaderOut(name string) {
 	}
 }
 
-func (q *request) HeaderOut(name string, i int) ([]byte, bool) {
+func (q *request) HeaderOut(name string, i int) (string, bool) {
 	out := &q.r.HeadersOut
 	switch outHeaderOf(name) {
 	case outContentType:
 		if out.ContentType != "" {
-			return []byte(out.ContentType), i == 0
+			return out.ContentType, i == 0
 		}
 	case outContentLength:
 		if !out.LengthListed && out.ContentLengthN >= 0 {
-			return strconv.AppendInt(q.lengthText[:0], out.ContentLengthN, 10), i == 0
+			return strconv.FormatInt(out.ContentLengthN, 10), i == 0
 		}
 	case outLastModified:
 		if out.LastModified < 0 {
-			return nil, false
+			return "", false
 		}
-		return time.Unix(out.LastModified, 0).UTC().AppendFormat(nil, luart.HTTPTimeLayout), i == 0
+		return time.Unix(out.LastModified, 0).UTC().Format(luart.HTTPTimeLayout), i == 0
 	case outLocation:
 		if out.Location != "" {
-			return []byte(out.Location), i == 0
+			return out.Location, i == 0
 		}
 	}
 	for j := range out.List {
 		h := &out.List[j]
 		if len(h.Name) == len(name) && strings.EqualFold(h.Name, name) {
 			if i == 0 {
-				return []byte(h.Value), true
+				return h.Value, true
 			}
 			i--
 		}
 	}
-	return nil, false
+	return "", false
 }
 
-func (q *request) EachHeaderOut(f func(name, value []byte, own bool) bool) {
+func (q *request) EachHeaderOut(f func(name, value string, own bool) bool) {
 	out := &q.r.HeadersOut
-	if out.ContentType != "" && !f([]byte("content-type"), []byte(out.ContentType), true) {
+	if out.ContentType != "" && !f("content-type", out.ContentType, true) {
 		return
 	}
 	if !out.LengthListed && out.ContentLengthN >= 0 &&
-		!f([]byte("content-length"), strconv.AppendInt(q.lengthText[:0], out.ContentLengthN, 10), true) {
+		!f("content-length", strconv.FormatInt(out.ContentLengthN, 10), true) {
 		return
 	}
 	connection := "close"
@@ -169,17 +169,17 @@ func (q *request) EachHeaderOut(f func(name, value []byte, own bool) bool) {
 	case q.r.KeepAlive:
 		connection = "keep-alive"
 	}
-	if !f([]byte("connection"), []byte(connection), true) {
+	if !f("connection", connection, true) {
 		return
 	}
-	if q.r.Chunked && !f([]byte("transfer-encoding"), []byte("chunked"), true) {
+	if q.r.Chunked && !f("transfer-encoding", "chunked", true) {
 		return
 	}
-	if out.Location != "" && !f([]byte("Location"), []byte(out.Location), false) {
+	if out.Location != "" && !f("Location", out.Location, false) {
 		return
 	}
 	for i := range out.List {
-		if h := &out.List[i]; h.Name != "" && !f([]byte(h.Name), []byte(h.Value), false) {
+		if h := &out.List[i]; h.Name != "" && !f(h.Name, h.Value, false) {
 			return
 		}
 	}

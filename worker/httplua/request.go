@@ -18,10 +18,9 @@ type request struct {
 	w   *Worker
 	own *luart.Runtime // with lua_code_cache off
 
-	displaced  *request // of before an internal redirect
-	lengthText [20]byte
-	discarded  bool // ngx.req.discard_body was called
-	waited     bool // a flush has had to wait; known at level debug only
+	displaced *request // of before an internal redirect
+	discarded bool     // ngx.req.discard_body was called
+	waited    bool     // a flush has had to wait; known at level debug only
 }
 
 // displaced is the context of a request that was redirected internally: its code may
