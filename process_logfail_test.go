@@ -291,7 +291,7 @@ func inject(t *testing.T, pid int, args ...string) (stop func()) {
 		_ = cmd.Process.Signal(os.Interrupt)
 		<-ended
 	}
-	for deadline := time.Now().Add(20 * time.Second); status(fmt.Sprintf("/proc/%d", pid), "TracerPid") == "0"; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !traced(pid); time.Sleep(time.Millisecond) {
 		select {
 		case <-ended:
 			t.Skipf("strace cannot attach: %s", &out)
@@ -303,6 +303,17 @@ func inject(t *testing.T, pid int, args ...string) (stop func()) {
 		}
 	}
 	return stop
+}
+
+// traced reports whether all threads of a process are being traced.
+func traced(pid int) bool {
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	for _, task := range tasks {
+		if status(task, "TracerPid") == "0" {
+			return false
+		}
+	}
+	return len(tasks) > 0
 }
 
 // TestLogErrors: a quota that is used up and a disk that is broken cost lines, not requests.
