@@ -272,3 +272,5 @@ func run(t testing.TB, rt *Runtime, r *fakeRequest, phase Phase, code string) in
 	c.Init(rt, r, &testSettings)
 	return rt.Run(&c, phase, fn)
 }
+
+func (r *fakeRequest) Balancer() (Balancer, bool) { return nil, false }

@@ -36,6 +36,7 @@ func Modules() []Module {
 		{"ffi", "LuaJIT's ffi: C types and memory, and the functions of the system that ffi.C has", func(rt *Runtime) *vm.Table { return ffi.Module(rt.vm) }},
 		{"tablepool", "tables to be used again", openTablePool},
 		{"resty.logger.socket", "sends log messages to a server over TCP, TLS, UDP or a unix socket, and loses none that it can keep", openLogger},
+		{"ngx.balancer", "what balancer_by_lua chooses servers by: set_current_peer, set_more_tries, get_last_failure, set_timeouts, recreate_request, enable_keepalive, bind_to_local_addr", openBalancer},
 		{"ngx.ssl", "certificates and keys out of PEM and DER, for setclientcert", openSSL},
 		{"ngx.re", "split and opt", openNgxRe},
 		{"ngx.errlog", "the lines of the error log that lua_capture_error_log keeps, and raw_log", openErrlog},

@@ -182,6 +182,10 @@ type Request interface {
 	// StartSubrequest starts a subrequest.
 	StartSubrequest(o *SubrequestOptions) (Subrequest, error)
 
+	// Balancer is the try that is being decided on, nil at other times. upstream tells whether the request is, or was, with an
+	// upstream.
+	Balancer() (b Balancer, upstream bool)
+
 	// SendHeader, Write, Finish return OK, Again, Error or a status. Write takes the
 	// bytes over (by copying) before it returns, and may park under back-pressure.
 	SendHeader() int

@@ -186,6 +186,12 @@ func (r *Request) destinationCharset(given string) (to string, wanted bool, err 
 		to = r.Main.HeadersOut.Charset
 		return to, to != "", nil
 	}
+	if to = r.HeadersOut.overrideCharset; to != "" && r.HeadersOut.ContentType != "" {
+		if wanted = r.Srv.Ctx.Main[charsetModule.Index].(*charsetMain).known(to); !wanted {
+			r.Log(logging.Error, "unknown charset \"%s\" to override", to)
+		}
+		return to, wanted, nil
+	}
 	c := r.LocCtx[charsetModule.Index].(*charsetConf)
 	if c.charset.V.off || r.HeadersOut.ContentType == "" || given != "" && !c.override.V || given == "" && !c.types.match(r) {
 		return "", false, nil

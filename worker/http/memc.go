@@ -461,7 +461,7 @@ func (q *memcRequest) appendTo(b []byte) []byte {
 func (q *memcRequest) serve(u *upstreamRequest, target *upstreamConf) int {
 	u.protocol = q
 	u.target.scheme = "memcached://"
-	u.group = target.group
+	u.use(target)
 	u.head = q.appendTo(u.head[:0])
 	if !u.conf.ignoreAbort.V {
 		u.watch()

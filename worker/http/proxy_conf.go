@@ -19,6 +19,7 @@ type proxyConf struct {
 	redirects     []*proxyRewrite
 	cookieDomains conf.Setting[[]*proxyRewrite]
 	cookiePaths   conf.Setting[[]*proxyRewrite]
+	cookieFlags   conf.Setting[[]*proxyCookieFlags]
 
 	sets    []setHeader // of proxy_set_header, in this block or inherited
 	headers []setHeader // with the defaults
@@ -47,7 +48,11 @@ type proxyConf struct {
 	tempWriteSize   conf.Setting[int64]
 	tempPath        conf.Setting[TempPath]
 	limitRate       conf.Setting[*sizeValue]
+	bind            conf.Setting[*proxyBind]
 	passTrailers    conf.Setting[bool]
+	forceRanges     conf.Setting[bool]
+	requestBuf      conf.Setting[bool]
+	sendLowat       conf.Setting[int64]
 	hashMaxSize     conf.Setting[int]
 	hashBucketSize  conf.Setting[int]
 }
@@ -103,12 +108,14 @@ var nextUpstreamNames = map[string]uint{
 const (
 	ignoreAccelRedirect uint = 1 << iota
 	ignoreAccelBuffering
+	ignoreAccelLimitRate
+	ignoreAccelCharset
 	ignoreOther // without a meaning here, or without caching
 )
 
 var ignoreHeaderNames = map[string]uint{
 	"x-accel-redirect": ignoreAccelRedirect, "x-accel-buffering": ignoreAccelBuffering, "x-accel-expires": ignoreOther,
-	"x-accel-limit-rate": ignoreOther, "x-accel-charset": ignoreOther, "expires": ignoreOther, "cache-control": ignoreOther,
+	"x-accel-limit-rate": ignoreAccelLimitRate, "x-accel-charset": ignoreAccelCharset, "expires": ignoreOther, "cache-control": ignoreOther,
 	"set-cookie": ignoreOther, "vary": ignoreOther,
 }
 
@@ -153,18 +160,22 @@ func proxyCommands() []conf.Command {
 			"Rewrites the domains of cookies: a name, or ~ and a regular expression; off."),
 		loc("proxy_cookie_path", conf.Take12, setProxyCookie(func(c *proxyConf) *conf.Setting[[]*proxyRewrite] { return &c.cookiePaths }, false),
 			"Rewrites the paths of cookies: what they begin with, or ~ and ~* regular expressions; off."),
+		loc("proxy_cookie_flags", conf.OneMore, setCookieFlags,
+			"Sets and takes away flags of cookies: a name, or ~ and a regular expression, and secure, httponly, samesite=strict, lax or none, nosecure, nohttponly, nosamesite; off."),
 		loc("proxy_hide_header", conf.Take1, appendName(func(c *proxyConf) *[]string { return &c.hide }),
 			"A header of responses that the client does not get."),
 		loc("proxy_pass_header", conf.Take1, appendName(func(c *proxyConf) *[]string { return &c.show }),
 			"A header that the client gets although it is hidden by default: Date, Server, X-Pad, X-Accel-…."),
 		loc("proxy_ignore_headers", conf.OneMore, conf.SetBits(func(c *proxyConf) *conf.Setting[uint] { return &c.ignore }, ignoreHeaderNames),
-			"Headers of responses that are not acted on: X-Accel-Redirect, X-Accel-Buffering; others have no effect here anyway."),
+			"Headers of responses that are not acted on: X-Accel-Redirect, X-Accel-Buffering, X-Accel-Limit-Rate, X-Accel-Charset; X-Accel-Expires and other ones have no effect here anyway: nothing is cached."),
 		loc("proxy_intercept_errors", conf.Flag, flag(func(c *proxyConf) *conf.Setting[bool] { return &c.interceptErrors }),
 			"Whether error_page works for responses of upstreams; off by default."),
 		loc("proxy_ignore_client_abort", conf.Flag, flag(func(c *proxyConf) *conf.Setting[bool] { return &c.ignoreAbort }),
 			"Whether a request goes on when its client has closed the connection; off by default."),
 		loc("proxy_socket_keepalive", conf.Flag, flag(func(c *proxyConf) *conf.Setting[bool] { return &c.socketKeepalive }),
 			"Whether connections to upstreams get SO_KEEPALIVE; off by default."),
+		loc("proxy_bind", conf.Take12, setProxyBind,
+			"The local address of connections to upstreams, which may have a port and variables, or off; with transparent it may be no address of this machine."),
 		loc("proxy_connect_timeout", conf.Take1, msec(func(c *proxyConf) *conf.Setting[time.Duration] { return &c.connectTimeout }),
 			"How long connecting may take; 60s by default."),
 		loc("proxy_send_timeout", conf.Take1, msec(func(c *proxyConf) *conf.Setting[time.Duration] { return &c.sendTimeout }),
@@ -184,6 +195,12 @@ func proxyBufferCommands() []conf.Command {
 	return []conf.Command{
 		loc("proxy_buffering", conf.Flag, conf.SetFlag(func(c *proxyConf) *conf.Setting[bool] { return &c.buffering }),
 			"Whether a response is read ahead of a slow client, as far as proxy_buffers goes; if not each piece is sent at once. X-Accel-Buffering decides, too. On by default."),
+		loc("proxy_request_buffering", conf.Flag, conf.SetFlag(func(c *proxyConf) *conf.Setting[bool] { return &c.requestBuf }),
+			"Whether the client's body is read before the request is passed on; if not the next server cannot be asked once a part of it has been sent. A chunked body needs proxy_http_version 1.1 for that. On by default."),
+		loc("proxy_force_ranges", conf.Flag, conf.SetFlag(func(c *proxyConf) *conf.Setting[bool] { return &c.forceRanges }),
+			"Whether clients get byte ranges of responses whatever their Accept-Ranges says; off by default."),
+		loc("proxy_send_lowat", conf.Take1, setProxySendLowat,
+			"Not supported by Linux, as nginx says, too: it warns."),
 		loc("proxy_buffer_size", conf.Take1, conf.SetSize(func(c *proxyConf) *conf.Setting[int64] { return &c.bufferSize }),
 			"Size of the buffer for the header of a response, which must fit into it; a page by default."),
 		loc("proxy_buffers", conf.Take2, conf.SetBufs(func(c *proxyConf) *conf.Setting[conf.Bufs] { return &c.buffers }),
@@ -213,6 +230,14 @@ func appendName(f func(*proxyConf) *[]string) func(*conf.Conf, any) error {
 		*list = append(*list, cf.Args[1])
 		return nil
 	}
+}
+
+func setProxySendLowat(cf *conf.Conf, c any) error {
+	err := conf.SetSize(func(c *proxyConf) *conf.Setting[int64] { return &c.sendLowat })(cf, c)
+	if err == nil {
+		cf.Warnf("\"proxy_send_lowat\" is not supported, ignored")
+	}
+	return err
 }
 
 func setProxyTempPath(cf *conf.Conf, c any) error {
@@ -273,6 +298,10 @@ func (pc *proxyConf) mergeSettings(cf *conf.Conf, p *proxyConf) {
 		pc.next.V = failOff
 	}
 	pc.ignore.Merge(p.ignore, 0)
+	pc.cookieFlags.Merge(p.cookieFlags, nil)
+	pc.forceRanges.Merge(p.forceRanges, false)
+	pc.requestBuf.Merge(p.requestBuf, true)
+	pc.bind.Merge(p.bind, nil)
 	pc.limitRate.Merge(p.limitRate, &sizeValue{})
 	pc.passTrailers.Merge(p.passTrailers, false)
 	pc.tempPath.Merge(p.tempPath, TempPath{Dir: cf.Cycle.FullName("proxy_temp"), Levels: []int{1, 2}})

@@ -110,7 +110,7 @@ func (u *upstreamRequest) findGroup(url *upstreamURL) int {
 	r := u.r
 	main := r.Srv.Ctx.Main[upstreamModule.Index].(*upstreamMain)
 	if uc := main.find(url); uc != nil {
-		u.group = uc.group
+		u.use(uc)
 		return 0
 	}
 	if a, ok := url.peerAddr(); ok {

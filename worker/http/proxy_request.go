@@ -10,7 +10,7 @@ import (
 // setHeader is a proxy_set_header, or one of the headers that are there by default.
 type setHeader struct {
 	name   string
-	value  *Script // nil: the length of the body
+	value  *Script // nil: the length of the body, or its coding
 	source string
 }
 
@@ -25,8 +25,14 @@ func setProxyHeader(cf *conf.Conf, c any) error {
 	return nil
 }
 
+// The headers whose values are the engine's.
+const (
+	lengthHeader = "Content-Length"
+	codingHeader = "Transfer-Encoding"
+)
+
 var defaultSetHeaders = []setHeader{
-	{name: "Host", source: "$proxy_host"}, {name: "Connection", source: "close"}, {name: "Content-Length"}, {name: "Transfer-Encoding"},
+	{name: "Host", source: "$proxy_host"}, {name: "Connection", source: "close"}, {name: lengthHeader}, {name: codingHeader},
 	{name: "TE"}, {name: "Keep-Alive"}, {name: "Expect"}, {name: "Upgrade"},
 }
 
@@ -47,7 +53,7 @@ func (pc *proxyConf) addDefaultHeaders(cf *conf.Conf) error {
 				return err
 			}
 		}
-		if h.source != "" || h.name == "Content-Length" {
+		if h.source != "" || h.name == lengthHeader || h.name == codingHeader {
 			list = append(list, h)
 		}
 	}
@@ -107,6 +113,9 @@ func (u *upstreamRequest) create() int {
 	b = append(b, "\r\n"...)
 	u.head = append(b, body...)
 	u.clientBody = pc.body.V == nil && pc.passBody.V
+	if u.stream.on {
+		u.streamHead()
+	}
 	return 0
 }
 
@@ -115,9 +124,14 @@ func (u *upstreamRequest) appendHeader(b []byte, h *setHeader, length int64) []b
 	begin := len(b)
 	b = append(append(b, h.name...), ": "...)
 	value := len(b)
-	if h.value != nil {
+	switch {
+	case h.value != nil:
 		b = h.value.AppendTo(u.r, b)
-	} else if length >= 0 {
+	case h.name == codingHeader:
+		if u.stream.chunks {
+			b = append(b, "chunked"...)
+		}
+	case length >= 0 && !u.stream.chunks:
 		b = strconv.AppendInt(b, length, 10)
 	}
 	if len(b) == value {

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"perilune/conf"
 	"perilune/logging"
 )
 
@@ -81,10 +82,20 @@ func (u *upstreamRequest) noteHeader(h *upstreamLine) bool {
 				u.buffering = true
 			}
 		}
+	case upAccelCharset:
+		if u.conf.ignore.V&ignoreAccelCharset == 0 {
+			r.HeadersOut.overrideCharset = h.value
+		}
 	default:
 		if knownUpstreams[h.kind].once && old != nil {
 			r.Log(logging.Warn, duplicate+", ignored", h.name, h.value, old.name, old.value)
 			h.ignored = true
+			break
+		}
+		if h.kind == upAccelLimitRate && u.conf.ignore.V&ignoreAccelLimitRate == 0 {
+			if n, err := conf.ParseNum(h.value); err == nil {
+				r.SetLimitRate(int64(n))
+			}
 		}
 	}
 	return true
@@ -172,6 +183,9 @@ func (u *upstreamRequest) copyHeaders() {
 	out.Status, out.StatusLine = u.status, u.line
 	out.ContentLengthN = u.length
 	r.Unconditional = true
+	if u.conf.forceRanges.V {
+		r.AllowRanges, r.SingleRange = true, true
+	}
 	if u.version9 {
 		r.Plain, r.HTTPVersion = true, 9
 	}
@@ -183,6 +197,10 @@ func (u *upstreamRequest) copyHeader(h *upstreamLine) {
 	switch h.kind {
 	case upContentLength, upConnection, upKeepAlive, upTransferEncoding:
 		return
+	case upAcceptRanges:
+		if u.conf.forceRanges.V {
+			return
+		}
 	case upContentType:
 		out.ContentType, out.Charset = h.value, ""
 		if t, charset, ok := strings.Cut(h.value, "; charset="); ok && !strings.ContainsAny(t, ";\"") && !strings.ContainsAny(charset, ";\"") {

@@ -222,6 +222,12 @@ var proxyScript = map[string]string{
 	"/hangs6":      "HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat("0123456789", 990) + WAIT,
 	"/hangs7":      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n26ac\r\n" + strings.Repeat("0123456789", 990) + "\r" + WAIT,
 	"/trailers":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-One: 1\r\nX-Two: 2\r\nX-Accel-Expires: 5\r\n\r\n",
+	"/cookies2":    "HTTP/1.1 200 OK\r\nSet-Cookie: one=1; Secure; SameSite=lax; x\r\nSet-Cookie: two=2; httponly; secure; samesite=Strict\r\nSet-Cookie: three\r\nSet-Cookie: Four=4; path=/\r\nContent-Length: 0\r\n\r\n",
+	"/charset":     "HTTP/1.1 200 OK\r\nContent-Type: text/x\r\nX-Accel-Charset: koi8-r\r\nX-Accel-Limit-Rate: 50000\r\nContent-Length: 2\r\n\r\nok",
+	"/charset2":    "HTTP/1.1 200 OK\r\nContent-Type: text/x; charset=utf-8\r\nX-Accel-Charset: utf-8\r\nX-Accel-Limit-Rate: x\r\nContent-Length: 2\r\n\r\nok",
+	"/charset3":    "HTTP/1.1 200 OK\r\nContent-Type: text/x; charset=utf-8\r\nX-Accel-Charset: utf-16\r\nContent-Length: 2\r\n\r\nok",
+	"/ranges":      "HTTP/1.1 200 OK\r\nETag: \"e\"\r\nContent-Length: 26\r\n\r\nabcdefghijklmnopqrstuvwxyz",
+	"/ranges2":     "HTTP/1.1 200 OK\r\nAccept-Ranges: none\r\nContent-Length: 26\r\n\r\nabcdefghijklmnopqrstuvwxyz",
 	"/bigclose":    "HTTP/1.0 200 OK\r\n\r\n" + strings.Repeat("0123456789", 30000) + CLOSE,
 }
 
@@ -283,10 +289,20 @@ server { LISTEN; server_name example.com; root SITE; proxy_read_timeout 300ms;
 	location /redirect4/ { proxy_pass http://UPSTREAM; rewrite ^/redirect4(.*)$ $1 break; }
 	location /redirect5/ { absolute_redirect off; proxy_pass http://UPSTREAM/; }
 	location /cookie/ { proxy_cookie_domain example.com front.org; proxy_cookie_path /one/ /; proxy_cookie_path ~*^/TWO$ /2$arg_x; proxy_pass http://UPSTREAM/; }
+	location /flags/ { proxy_cookie_flags one nosecure httponly samesite=strict; proxy_cookie_flags ~^tw(.)$ nohttponly samesite=$1 nosamesite; proxy_cookie_flags $arg_c secure httponly samesite=none;
+		proxy_cookie_path / /x; proxy_pass http://UPSTREAM/; }
+	location /known/ { source_charset koi8-r; proxy_pass http://UPSTREAM/; }
+	location /known2/ { charset utf-8; proxy_pass http://UPSTREAM/; }
+	location /force/ { proxy_force_ranges on; proxy_pass http://UPSTREAM/; }
+	location /bind/ { proxy_bind 127.0.0.7; proxy_pass http://UPSTREAM/; }
+	location /bind2/ { proxy_bind $arg_a; proxy_pass http://UPSTREAM/; }
+	location /stream/ { proxy_request_buffering off; proxy_http_version 1.1; proxy_pass http://UPSTREAM/; }
+	location /stream10/ { proxy_request_buffering off; proxy_pass http://UPSTREAM/; }
+	location /streambody/ { proxy_request_buffering off; proxy_http_version 1.1; proxy_set_body x$request_length; proxy_pass http://UPSTREAM/; }
 	location /pages/ { error_page 404 /a.html; error_page 500 502 504 = /b.txt; error_page 503 @named; error_page 401 =403 /a.html; proxy_intercept_errors on; proxy_pass http://UPSTREAM/; }
 	location /nopages/ { error_page 404 /a.html; proxy_pass http://UPSTREAM/; }
 	location /errors/ { error_page 502 504 = @named; proxy_pass http://UPSTREAM/; }
-	location /ignore/ { proxy_ignore_headers X-Accel-Redirect X-Accel-Buffering; proxy_pass http://UPSTREAM/; }
+	location /ignore/ { proxy_ignore_headers X-Accel-Redirect X-Accel-Buffering X-Accel-Charset X-Accel-Limit-Rate; proxy_pass http://UPSTREAM/; }
 	location /unbuf/ { proxy_buffering off; proxy_pass http://UPSTREAM/; }
 	location /small/ { proxy_buffers 4 4k; proxy_buffer_size 1k; proxy_pass http://UPSTREAM/; }
 	location /next/ { proxy_next_upstream http_404 http_503; proxy_pass http://two/; }
@@ -318,6 +334,12 @@ var proxyRequests = []string{
 	"GET /redirect3/location", "GET /redirect3/location2", "GET /redirect3/location3?x=1", "GET /redirect4/location", "GET /redirect5/location", "GET /cookie/cookies?x=1", "GET /cookies",
 	"GET /pages/404", "GET /pages/500", "GET /pages/503", "GET /pages/401", "GET /pages/closes", "GET /pages/418", "GET /nopages/404", "GET /errors/closes", "GET /errors/hangs",
 	"GET /accel", "HEAD /accel", "GET /accel2", "GET /accel3", "GET /accel4", "GET /ignore/accel", "GET /ignore/unbuffered", "GET /unbuffered", "GET /unbuf/pieces", "GET /unbuf/chunked", "GET /unbuf/big", "HEAD /unbuf/hello",
+	"GET /flags/cookies2", "GET /flags/cookies2?c=FOUR", "GET /flags/cookies", "GET /charset", "GET /charset2", "GET /charset3", "GET /ignore/charset", "GET /known/charset", "GET /known/charset2", "GET /known2/charset3", "GET /known/hello",
+	"GET /ranges|Range: bytes=2-4", "GET /force/ranges|Range: bytes=2-4", "GET /force/ranges2|Range: bytes=2-4", "GET /force/ranges|Range: bytes=0-1,3-4", "GET /force/ranges",
+	"GET /bind/hello", "GET /bind2/hello?a=127.0.0.8", "GET /bind2/hello", "GET /bind2/hello?a=x", "GET /bind2/hello?a=9.9.9.9",
+	"POST /stream/a|Content-Length: 5|\nhello", "POST /stream/a|Transfer-Encoding: chunked|\n5\r\nhello\r\n0\r\n\r\n", "PUT /stream/a", "POST /stream/a|Content-Length: 0",
+	"POST /stream10/a|Content-Length: 5|\nhello", "POST /stream10/a|Transfer-Encoding: chunked|\n5\r\nhello\r\n0\r\n\r\n", "POST /streambody/a|Content-Length: 5|\nhello",
+	"POST /stream/a|Content-Length: 5|Expect: 100-continue|\nhello", "POST /stream/closes|Content-Length: 5|\nhello", "POST /stream/a|Transfer-Encoding: chunked|\nx\r\n",
 	"GET /big", "GET /small/big", "GET /small/bigheader",
 	"GET /next/404", "GET /next/404", "GET /slash", "GET /slash/", "GET /auto", "GET /added/hello", "GET /added/404",
 	"GET /hello HTTP/1.0\r\n\r\n", "GET /chunked HTTP/1.0\r\n\r\n", "GET /until-close HTTP/1.0\r\n\r\n", "GET /hello\r\n",

@@ -112,16 +112,17 @@ type OutHeader struct{ Name, Value string }
 // HeadersOut is the header of a response. The fields are sent in nginx's
 // order, List (ETag, Accept-Ranges, Cache-Control …) behind them.
 type HeadersOut struct {
-	Status         int
-	StatusLine     string // "404 Not Found"; empty: the standard text of Status
-	List           []OutHeader
-	Server         string // replaces the standard value; a single "\x00" suppresses the header
-	Date           string // likewise
-	ContentType    string // without the charset
-	Charset        string
-	ContentLengthN int64 // -1: not known
-	LastModified   int64 // seconds since the epoch, -1: none
-	Location       string
+	Status          int
+	overrideCharset string // of X-Accel-Charset
+	StatusLine      string // "404 Not Found"; empty: the standard text of Status
+	List            []OutHeader
+	Server          string // replaces the standard value; a single "\x00" suppresses the header
+	Date            string // likewise
+	ContentType     string // without the charset
+	Charset         string
+	ContentLengthN  int64 // -1: not known
+	LastModified    int64 // seconds since the epoch, -1: none
+	Location        string
 
 	// List has a Content-Length, a Last-Modified: it is sent from there.
 	LengthListed, ModifiedListed bool

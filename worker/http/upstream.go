@@ -3,6 +3,7 @@ package http
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"perilune/logging"
 	"perilune/worker/resolver"
@@ -25,16 +26,23 @@ type upstreamRequest struct {
 	protocol upstreamProtocol // nil: HTTP
 	states   []upstreamState
 
-	target  proxyTarget
-	uri     []byte
-	group   *upstream.Group
-	tries   upstream.Tries
-	peer    *upstream.Peer // whose connection is in use
-	name    string         // of the peer, or of the group
-	conn    *upstream.Conn
-	cached  bool // the connection has served other requests
-	begun   int64
-	tryTime int64
+	target   proxyTarget
+	uri      []byte
+	up       *upstreamConf // nil: the addresses are this request's own
+	group    *upstream.Group
+	tries    upstream.Tries
+	key      []byte // for methods that hash
+	balance  Balance
+	bound    *localAddr     // what proxy_bind says
+	local    *localAddr     // to connect from; nil: any
+	connKey  string         // what connections are kept by
+	peer     *upstream.Peer // whose connection is in use
+	name     string         // of the peer, or of the group
+	conn     *upstream.Conn
+	cached   bool // the connection has served other requests
+	begun    int64
+	timeouts struct{ connect, send, read time.Duration }
+	tryTime  int64
 
 	query     resolver.Query
 	resolving bool
@@ -45,6 +53,7 @@ type upstreamRequest struct {
 	head       []byte // request line, headers, and a body that is not the client's
 	ownBody    []byte
 	clientBody bool
+	stream     bodyStream
 	sent       int64 // of head and body
 	requested  bool  // something has been sent
 	complete   bool  // all has
@@ -74,6 +83,7 @@ type upstreamRequest struct {
 // upstreamMemo are the method values of an upstreamRequest, made once.
 type upstreamMemo struct {
 	readable, resume func()
+	setUp            func(fd int) error
 }
 
 // upstreamProtocol is how an upstream is spoken to if it does not speak HTTP. Its request is in upstreamRequest.head.
@@ -90,7 +100,7 @@ type upstreamProtocol interface {
 func upstreamOf(r *Request) *upstreamRequest {
 	if r.parts.upstream == nil {
 		u := &upstreamRequest{}
-		u.memo = upstreamMemo{readable: u.readable, resume: u.resumePull}
+		u.memo = upstreamMemo{readable: u.readable, resume: u.resumePull, setUp: u.setUpSocket}
 		u.pipe.timer.Init(u.memo.resume)
 		r.parts.upstream = u
 	}
@@ -111,7 +121,7 @@ func (u *upstreamRequest) clear() {
 	u.parser.reset()
 	*u = upstreamRequest{
 		states: u.states, head: u.head[:0], ownBody: u.ownBody[:0], uri: u.uri[:0], header: u.header[:0], parser: u.parser,
-		tries: u.tries, trailer: u.trailer[:0], pipe: u.pipe, memo: u.memo,
+		tries: u.tries, key: u.key[:0], stream: bodyStream{frame: u.stream.frame}, trailer: u.trailer[:0], pipe: u.pipe, memo: u.memo,
 	}
 }
 
@@ -120,6 +130,8 @@ func startUpstream(r *Request, c *proxyConf) *upstreamRequest {
 	u := upstreamOf(r)
 	u.clear()
 	u.r, u.conf = r, c
+	u.balance.u = u
+	u.timeouts.connect, u.timeouts.send, u.timeouts.read = c.connectTimeout.V, c.sendTimeout.V, c.readTimeout.V
 	if len(u.states) > 0 {
 		u.states = append(u.states, upstreamState{connectTime: -1, headerTime: -1, respTime: -1})
 	}
@@ -138,8 +150,8 @@ func proxyHandler(r *Request) int {
 			return u.finalize(rc)
 		}
 	}
-	if err := r.ReadBody(); err != nil {
-		return u.finalize(StatusOf(err))
+	if rc := u.readStream(); rc != 0 {
+		return u.finalize(rc)
 	}
 	if !u.conf.ignoreAbort.V {
 		u.watch()
@@ -147,8 +159,9 @@ func proxyHandler(r *Request) int {
 	if rc := u.create(); rc != 0 {
 		return u.finalize(rc)
 	}
+	u.bound = u.bindAddr()
 	if pass.upstream != nil {
-		u.group = pass.upstream.group
+		u.use(pass.upstream)
 	} else if rc := u.findGroup(&url); rc != 0 {
 		return u.finalize(rc)
 	}
@@ -158,12 +171,13 @@ func proxyHandler(r *Request) int {
 // serve asks one server after the other until one has answered, and passes its answer on.
 func (u *upstreamRequest) serve() int {
 	u.begun = u.r.Loop().NowMsec()
-	u.tries.Begin(u.group)
+	u.tries.Begin(u.group, u.hashKey())
 	if most := u.conf.nextTries.V; most > 0 {
 		u.tries.Left = min(u.tries.Left, most)
 	}
 	for {
 		rc := 0
+		rc = 0
 		fail := u.try(&rc)
 		if fail == 0 {
 			fail = u.unwanted()
@@ -181,6 +195,9 @@ func (u *upstreamRequest) serve() int {
 		}
 	}
 }
+
+// use has a group asked.
+func (u *upstreamRequest) use(up *upstreamConf) { u.up, u.group = up, up.group }
 
 func (u *upstreamRequest) action(text string) { u.r.Conn.action = text }
 
@@ -256,19 +273,14 @@ func (u *upstreamRequest) abort() {
 // try asks one server: it connects, sends the request and reads the header of the answer. 0 is fine; with failFinal rc
 // is the status.
 func (u *upstreamRequest) try(rc *int) uint {
-	r := u.r
-	l := r.Loop()
+	l := u.r.Loop()
 	u.action("connecting to upstream")
 	u.endTry()
 	u.tryTime = l.NowMsec()
 	u.states = append(u.states, upstreamState{connectTime: -1, headerTime: -1, respTime: -1})
 	u.clearResponse()
-	u.peer = u.tries.Next(l.Now().Unix())
-	if u.peer == nil {
-		u.name = u.group.Name
-		u.state().peer = u.name
-		r.Log(logging.Error, "no live upstreams")
-		return failNoLive
+	if fail := u.choosePeer(rc); fail != 0 {
+		return fail
 	}
 	u.name = u.peer.Name
 	u.state().peer = u.name
@@ -277,7 +289,7 @@ func (u *upstreamRequest) try(rc *int) uint {
 	}
 	u.conn.Requests++
 	u.state().connectTime = l.NowMsec() - u.tryTime
-	return u.converse()
+	return u.converse(rc)
 }
 
 // endTry notes the time of the try before.
@@ -306,6 +318,7 @@ func (u *upstreamRequest) finalize(rc int) int {
 	u.done(upstream.Fine)
 	u.closeConn()
 	u.pipe.release(u)
+	u.stream.release(u.r.Server)
 	if u.buf != nil {
 		u.r.Server.buffers.put(u.buf)
 		u.buf = nil
@@ -318,14 +331,15 @@ func (u *upstreamRequest) finalize(rc int) int {
 
 // release gives the connection back, for it to serve other requests if it can.
 func (u *upstreamRequest) release(keep bool) {
+	pool := u.pool()
 	u.endTry()
 	u.done(upstream.Fine)
 	if u.conn == nil {
 		return
 	}
 	u.conn.OnIdle(nil)
-	if keep && !u.closes && u.complete && u.group.Keep != nil {
-		u.group.Keep.Put(u.conn)
+	if pool != nil && keep && !u.closes && u.complete {
+		u.keepConn(pool)
 		u.conn = nil
 		return
 	}

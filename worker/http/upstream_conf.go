@@ -2,10 +2,13 @@ package http
 
 import (
 	"net/netip"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"perilune/conf"
+	"perilune/logging"
 	"perilune/worker/peer"
 	"perilune/worker/upstream"
 )
@@ -29,6 +32,17 @@ type upstreamConf struct {
 	keepTime  conf.Setting[time.Duration]
 	keepIdle  conf.Setting[time.Duration]
 	keepCount conf.Setting[int]
+	keepSet   bool
+
+	method      upstream.Method
+	chosen      bool     // by a directive
+	unsupported []string // parameters of servers that the method does not know
+	hashed      *Script  // the key of hash
+	zone        *conf.Zone
+
+	balancer      Balancer
+	balancerKeeps func() int
+	balanced      upstream.Pool // of connections to servers that it has chosen
 
 	group *upstream.Group
 }
@@ -60,6 +74,16 @@ func init() {
 			"A server of the group: address, weight=, max_conns=, max_fails=, fail_timeout=, backup, down."),
 		in("keepalive", conf.Take1, setUpstreamKeepalive,
 			"How many idle connections to the group's servers each worker keeps; none by default."),
+		in("zone", conf.Take12, setUpstreamZone,
+			"A zone of shared memory, name and size, that keeps the state of the group's servers for all workers; further groups may use it by name. A reload with the same servers keeps the state."),
+		in("hash", conf.Take12, setUpstreamHash,
+			"Chooses a server by the hash of a text with variables; with consistent few texts change their server when servers come or go."),
+		in("ip_hash", conf.NoArgs, setUpstreamMethod(upstream.IPHash, "backup"),
+			"Chooses a server by the client's address: the first three bytes of an IPv4 address."),
+		in("least_conn", conf.NoArgs, setUpstreamMethod(upstream.LeastConn),
+			"Chooses the server with the fewest connections for its weight."),
+		in("random", conf.NoArgs|conf.Take12, setUpstreamRandom,
+			"Chooses a server by chance and weight; with two, the one of two such with fewer connections."),
 		in("keepalive_requests", conf.Take1, conf.SetNum(func(c *upstreamConf) *conf.Setting[int] { return &c.keepCount }),
 			"How many requests a kept connection may serve; 1000 by default."),
 		in("keepalive_time", conf.Take1, conf.SetMsec(func(c *upstreamConf) *conf.Setting[time.Duration] { return &c.keepTime }),
@@ -143,6 +167,9 @@ func setUpstreamServer(cf *conf.Conf, c any) error {
 	s := defaultServer()
 	s.Name = cf.Args[1]
 	for _, arg := range cf.Args[2:] {
+		if name, _, _ := strings.Cut(arg, "="); slices.Contains(u.unsupported, name) {
+			return conf.Errorf("balancing method does not support parameter \"%s\"", arg)
+		}
 		if !setServerParameter(&s, arg) {
 			return conf.Errorf("invalid parameter \"%s\"", arg)
 		}
@@ -202,7 +229,7 @@ func lookup(cf *conf.Conf, host string, port int) []peer.Addr {
 
 func setUpstreamKeepalive(cf *conf.Conf, c any) error {
 	u := c.(*upstreamConf)
-	if u.keep.Max != 0 {
+	if u.keepSet {
 		return conf.ErrDuplicate
 	}
 	n, err := conf.ParseNum(cf.Args[1])
@@ -210,6 +237,90 @@ func setUpstreamKeepalive(cf *conf.Conf, c any) error {
 		return conf.Errorf("invalid value \"%s\" in \"keepalive\" directive", cf.Args[1])
 	}
 	u.keep.Max = n
+	u.keepSet, u.chosen = true, true
+	return nil
+}
+
+// redefine is what a directive for a method does: it takes the place of those before, keepalive included, as in nginx.
+func (u *upstreamConf) redefine(cf *conf.Conf) {
+	if u.chosen {
+		cf.Warnf("load balancing method redefined")
+	}
+	u.chosen = true
+	u.keep.Max = 0
+	u.unsupported = nil
+	u.method, u.hashed, u.balancer = upstream.RoundRobin, nil, nil
+}
+
+func setUpstreamMethod(m upstream.Method, unsupported ...string) func(*conf.Conf, any) error {
+	return func(cf *conf.Conf, c any) error {
+		u := c.(*upstreamConf)
+		u.redefine(cf)
+		u.method, u.unsupported = m, unsupported
+		return nil
+	}
+}
+
+func setUpstreamHash(cf *conf.Conf, c any) error {
+	u := c.(*upstreamConf)
+	key, err := CompileScript(cf, cf.Args[1])
+	if err != nil {
+		return err
+	}
+	m := upstream.Hash
+	if len(cf.Args) == 3 {
+		if cf.Args[2] != "consistent" {
+			return conf.Errorf("invalid parameter \"%s\"", cf.Args[2])
+		}
+		m = upstream.ConsistentHash
+	}
+	err = setUpstreamMethod(m, "backup")(cf, c)
+	u.hashed = key
+	return err
+}
+
+func setUpstreamRandom(cf *conf.Conf, c any) error {
+	m := upstream.Random
+	for i, arg := range cf.Args[1:] {
+		if arg != [...]string{"two", "least_conn"}[i] {
+			return conf.Errorf("invalid parameter \"%s\"", arg)
+		}
+		m = upstream.RandomTwo
+	}
+	return setUpstreamMethod(m, "backup")(cf, c)
+}
+
+func setUpstreamZone(cf *conf.Conf, c any) error {
+	u := c.(*upstreamConf)
+	name := cf.Args[1]
+	if name == "" {
+		return conf.Errorf("invalid zone name \"%s\"", name)
+	}
+	size := int64(0)
+	if len(cf.Args) == 3 {
+		var err error
+		if size, err = conf.ParseSize(cf.Args[2]); err != nil {
+			return conf.Errorf("invalid zone size \"%s\"", cf.Args[2])
+		}
+		if size < int64(8*os.Getpagesize()) {
+			return conf.Errorf("zone \"%s\" is too small", name)
+		}
+	}
+	var err error
+	u.zone, err = cf.SharedZone(name, size, upstreamModule)
+	return err
+}
+
+// hashKey is what the group's method makes a hash of.
+func (u *upstreamRequest) hashKey() []byte {
+	switch {
+	case u.up == nil:
+	case u.up.hashed != nil:
+		u.key = u.up.hashed.AppendTo(u.r, u.key[:0])
+		return u.key
+	case u.up.method == upstream.IPHash:
+		return u.r.Conn.Binary
+	}
 	return nil
 }
 
@@ -228,6 +339,10 @@ func (u *upstreamConf) init(cf *conf.Conf) error {
 		servers[0].Name, servers[0].Addrs = u.host, addrs
 	}
 	u.group = upstream.NewGroup(u.host, servers)
+	u.group.Balance(u.method)
+	if u.balancerKeeps != nil {
+		u.balanced.Max = u.balancerKeeps()
+	}
 	if len(u.group.Peers(false)) == 0 {
 		return conf.PlainErrorf("no servers in upstream \"%s\" in %s:%d", u.host, u.file, u.line)
 	}
@@ -254,9 +369,19 @@ func (m *upstreamMain) find(url *upstreamURL) *upstreamConf {
 // setUpUpstreams has the idle connections of the groups closed when the worker is going away.
 func (s *Server) setUpUpstreams() {
 	m := s.cycle.HTTP.Main[upstreamModule.Index].(*upstreamMain)
+	for _, u := range m.list {
+		if u.zone != nil {
+			d := u.zone.Memory.Dict()
+			d.Now = s.SharedMsec
+			u.group.Share(d, func(err error) {
+				s.log.Logf(logging.Alert, 0, "upstream \"%s\": zone \"%s\": %v", u.host, u.zone.Name, err)
+			})
+		}
+	}
 	s.OnDraining(func() {
 		for _, u := range m.list {
 			u.keep.Close()
+			u.balanced.Close()
 		}
 	})
 }

@@ -14,8 +14,8 @@ import (
 func (u *upstreamRequest) connect(rc *int) uint {
 	r := u.r
 	s := r.Server
-	if keep := u.group.Keep; keep != nil {
-		if u.conn = keep.Take(u.name); u.conn != nil {
+	if keep := u.pool(); keep != nil {
+		if u.conn = keep.Take(u.connKey); u.conn != nil {
 			u.cached = true
 			return 0
 		}
@@ -25,14 +25,13 @@ func (u *upstreamRequest) connect(rc *int) uint {
 	if !s.Reserve() {
 		return failFinal
 	}
-	dial := peer.Dial{}
-	if u.conf.socketKeepalive.V {
-		dial.Setup = func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1) }
-	}
+	dial := peer.Dial{Setup: u.memo.setUp}
 	c, err := dial.Start(s.loop, u.peer.Addr)
 	if err != nil {
 		s.Release()
 		switch err {
+		case errSocket:
+			return failFinal
 		case unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS:
 			r.LogErr(logging.Alert, err, "socket() failed")
 			return failFinal
@@ -44,8 +43,8 @@ func (u *upstreamRequest) connect(rc *int) uint {
 		r.LogErr(lv, err, "connect() to "+u.name+" failed")
 		return failError
 	}
-	u.conn = upstream.NewConn(c, u.name, s.loop.NowMsec(), s.Release)
-	err = c.Connected(u.conf.connectTimeout.V)
+	u.conn = upstream.NewConn(c, u.connKey, s.loop.NowMsec(), s.Release)
+	err = c.Connected(u.timeouts.connect)
 	switch {
 	case err == nil:
 		return 0

@@ -2,31 +2,31 @@ package http
 
 import (
 	"errors"
-	"perilune/logging"
-	"perilune/worker/loop"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"perilune/logging"
+	"perilune/worker/loop"
 )
 
 // errReadable ends a wait for room in the socket: there is something to read.
 var errReadable = errors.New("readable")
 
-// converse sends the request and reads the header of the answer, which may come before all is sent. 0 is fine.
-func (u *upstreamRequest) converse() uint {
+// converse sends the request and reads the header of the answer, which may come before all is sent. 0 is fine; with failFinal
+// rc is the status.
+func (u *upstreamRequest) converse(rc *int) uint {
 	c := u.conn
+	awaiting := false // the client's body has not come yet
 	if u.buf == nil {
 		u.buf = u.r.Server.buffers.get(int(u.conf.bufferSize.V))
 	}
 	for {
 		if !u.complete {
 			u.action("sending request to upstream")
-			if err := u.send(); err != nil && err != loop.ErrAgain {
-				if err == errBodyFile {
-					return failError
-				}
-				u.r.LogErr(connectionLevel(err), err, "writev() failed")
-				return failError
+			var fail uint
+			if awaiting, fail = u.sendMore(rc); fail != 0 {
+				return fail
 			}
 		}
 		if c.FD.Readable {
@@ -39,12 +39,18 @@ func (u *upstreamRequest) converse() uint {
 			}
 		}
 		var err error
-		if u.complete {
+		switch {
+		case awaiting && !u.complete:
+			if err = u.awaitClient(); err != nil && err != errReadable && !u.aborted {
+				*rc = StatusOf(err)
+				return failFinal
+			}
+		case u.complete:
 			u.action("reading response header from upstream")
 			err = u.waitHeader()
-		} else if !c.FD.Writable {
+		case !c.FD.Writable:
 			c.OnIdle(func() { c.FD.Cancel(errReadable) })
-			err = c.FD.WaitWrite(u.conf.sendTimeout.V)
+			err = c.FD.WaitWrite(u.timeouts.send)
 			c.OnIdle(nil)
 		}
 		switch {
@@ -61,7 +67,7 @@ func (u *upstreamRequest) converse() uint {
 func (u *upstreamRequest) waitHeader() error {
 	l := u.r.Loop()
 	if u.deadline == 0 {
-		u.deadline = l.NowMsec() + u.conf.readTimeout.V.Milliseconds()
+		u.deadline = l.NowMsec() + u.timeouts.read.Milliseconds()
 	}
 	left := u.deadline - l.NowMsec()
 	if left <= 0 {
@@ -104,8 +110,32 @@ func (u *upstreamRequest) send() error {
 			return err
 		}
 	}
+	if u.stream.on {
+		if err := u.sendStream(); err != nil {
+			return err
+		}
+	}
 	u.complete, u.requested = true, true
 	return nil
+}
+
+// sendMore sends what can be sent; starved says that the client has to send more of its body first.
+func (u *upstreamRequest) sendMore(rc *int) (starved bool, fail uint) {
+	err := u.send()
+	var status StatusError
+	switch {
+	case err == nil, err == loop.ErrAgain:
+		return false, 0
+	case err == errClientBody:
+		return true, 0
+	case err == errBodyFile:
+		return false, failError
+	case errors.As(err, &status):
+		*rc = int(status)
+		return false, failFinal
+	}
+	u.r.LogErr(connectionLevel(err), err, "writev() failed")
+	return false, failError
 }
 
 // bodyFilePiece is how much of a body's file is read at a time.

@@ -29,6 +29,7 @@ const (
 	upAccelRedirect
 	upAccelLimitRate
 	upAccelBuffering
+	upAccelCharset
 	upTransferEncoding
 	upstreamKinds
 )
@@ -62,6 +63,7 @@ var knownUpstreams = [upstreamKinds]knownUpstream{
 	upAccelRedirect:      {"x-accel-redirect", true, false},
 	upAccelLimitRate:     {"x-accel-limit-rate", true, false},
 	upAccelBuffering:     {"x-accel-buffering", false, false},
+	upAccelCharset:       {"x-accel-charset", false, false},
 	upTransferEncoding:   {"transfer-encoding", false, false},
 }
 

@@ -12,6 +12,12 @@ func (u *upstreamRequest) done(how upstream.Result) {
 	if u.peer == nil {
 		return
 	}
+	if u.balanced() {
+		u.balance.last, u.balance.failed = how, how != upstream.Fine
+		u.peer = nil
+		u.tries.Spend()
+		return
+	}
 	u.peer = nil
 	if u.tries.Done(how, u.r.Loop().Now().Unix()) {
 		u.r.Log(logging.Warn, "upstream server temporarily disabled")
@@ -47,7 +53,7 @@ func (u *upstreamRequest) next(fail uint) int {
 	if fail == failTimeout {
 		u.r.LogErr(logging.Error, unix.ETIMEDOUT, "upstream timed out")
 	}
-	if u.cached && fail == failError {
+	if u.cached && fail == failError && !u.balance.keep {
 		u.tries.Left++ // it was only the connection that was old
 	}
 	status := failStatus(fail)
@@ -68,6 +74,9 @@ func (u *upstreamRequest) mayRetry(fail uint) bool {
 		fail |= failNonIdempotent
 	}
 	t := u.conf.nextTimeout.V
+	if u.requested && u.stream.on {
+		return false // what has been sent is gone
+	}
 	return u.conf.next.V&fail == fail && (t == 0 || u.r.Loop().NowMsec()-u.begun < t.Milliseconds())
 }
 

@@ -479,7 +479,7 @@ func (u *upstreamRequest) awaitBody() error {
 		}
 		return nil
 	}
-	left := b.read + u.conf.readTimeout.V.Milliseconds() - l.NowMsec()
+	left := b.read + u.timeouts.read.Milliseconds() - l.NowMsec()
 	err := loop.ErrTimeout
 	if left > 0 {
 		err = u.conn.FD.WaitRead(time.Duration(left) * time.Millisecond)

@@ -59,7 +59,7 @@ func (u *upstreamRequest) toClient(rc *int, running *bool) {
 		if !*running {
 			return
 		}
-		n, err := u.conn.Read(u.buf, u.conf.readTimeout.V)
+		n, err := u.conn.Read(u.buf, u.timeouts.read)
 		if !*running {
 			return
 		}
@@ -87,7 +87,7 @@ func (u *upstreamRequest) fromClient(rc *int) {
 	c.pos = c.last
 	for {
 		if len(data) > 0 {
-			n, err := u.conn.Write(data, u.conf.sendTimeout.V)
+			n, err := u.conn.Write(data, u.timeouts.send)
 			u.state().sent += int64(n)
 			if err != nil {
 				if errors.Is(err, loop.ErrTimeout) {

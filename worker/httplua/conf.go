@@ -47,7 +47,13 @@ type mainConf struct {
 }
 
 // srvConf is the module's struct of a server.
-type srvConf struct{ serverRewrite *code }
+type srvConf struct {
+	serverRewrite *code
+
+	// Of an upstream block.
+	balancer     *code
+	balancerKeep conf.Setting[int]
+}
 
 // code is Lua code of a phase.
 type code struct {
@@ -151,6 +157,7 @@ func commands() []conf.Command {
 	list = append(list, socketCommands()...)
 	list = append(list, tlsCommands()...)
 	list = append(list, sharedCommands()...)
+	list = append(list, balancerCommands()...)
 	list = append(list, hookCommands("init_by_lua", "when a worker starts, before it takes requests",
 		func(m *mainConf) **hook { return &m.init })...)
 	list = append(list, hookCommands("init_worker_by_lua", "when a worker starts, after init_by_lua",

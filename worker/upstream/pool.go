@@ -70,8 +70,17 @@ func (p *Pool) Take(name string) *Conn {
 // Put keeps a connection that is between two requests, or closes it. The one that has
 // been idle longest makes room.
 func (p *Pool) Put(c *Conn) {
+	if c.Requests >= p.Requests || c.Loop().NowMsec()-c.start > p.Time.Milliseconds() {
+		c.Close()
+		return
+	}
+	p.PutFor(c, p.Requests, p.Timeout)
+}
+
+// PutFor is Put with limits of the connection's own. 0 requests are no limit.
+func (p *Pool) PutFor(c *Conn, requests int, timeout time.Duration) {
 	l := c.Loop()
-	if p.Closed || c.Requests >= p.Requests || l.NowMsec()-c.start > p.Time.Milliseconds() || c.FD.HUP {
+	if p.Closed || requests > 0 && c.Requests >= requests || c.FD.HUP {
 		c.Close()
 		return
 	}
@@ -92,7 +101,7 @@ func (p *Pool) Put(c *Conn) {
 		c.timer.Init(c.Close)
 	}
 	c.OnIdle(c.closeIdle)
-	l.SetTimer(&c.timer, p.Timeout)
+	l.SetTimer(&c.timer, timeout)
 	if c.FD.Readable && !c.Quiet() {
 		c.Close()
 	}

@@ -1,9 +1,10 @@
 // Package upstream chooses among the servers of a group, remembers which of them
 // have failed, and keeps connections to them for later requests.
 //
-// It owns the state of a group in this worker: weights, failures, connections in
-// use, idle connections. It never speaks HTTP, resolves no names and logs nothing;
-// everything in it is for the holder of the loop's baton.
+// It owns the state of a group: weights, failures, connections in use, which a zone
+// of shared memory may hold for all workers; and the idle connections of this one.
+// It never speaks HTTP, resolves no names and logs nothing; everything in it is for
+// the holder of the loop's baton.
 package upstream
 
 import (
@@ -29,6 +30,12 @@ type Peer struct {
 	peer.Addr
 	Server *Server
 
+	state
+	own int // of conns: this worker's
+}
+
+// state is what changes of a peer.
+type state struct {
 	effective int // weight, less what failures have taken off it
 	current   int
 	conns     int
@@ -43,6 +50,7 @@ type peers struct {
 	single bool
 	weight int // of all together
 	tries  int // how many of them are not down
+	points []point
 	backup *peers
 }
 
@@ -51,10 +59,12 @@ type Group struct {
 	Name string
 	Keep *Pool // idle connections; nil: none are kept
 
-	peers *peers
+	method Method
+	peers  *peers
+	shared *shared // nil: the state is this worker's
 }
 
-// NewGroup makes a group. Balancing is weighted round robin.
+// NewGroup makes a group. Balancing is weighted round robin unless Balance says something else.
 func NewGroup(name string, servers []Server) *Group {
 	g := &Group{Name: name}
 	g.peers = newPeers(servers, false)
@@ -73,7 +83,7 @@ func newPeers(servers []Server, backup bool) *peers {
 			continue
 		}
 		for _, a := range s.Addrs {
-			ps.list = append(ps.list, &Peer{Addr: a, Server: s, effective: s.Weight})
+			ps.list = append(ps.list, &Peer{Addr: a, Server: s, state: state{effective: s.Weight}})
 			ps.weight += s.Weight
 			if !s.Down {
 				ps.tries++
@@ -82,6 +92,14 @@ func newPeers(servers []Server, backup bool) *peers {
 	}
 	ps.single = len(ps.list) == 1
 	return ps
+}
+
+// Balance sets the method.
+func (g *Group) Balance(m Method) {
+	g.method = m
+	if m == ConsistentHash {
+		g.peers.points = ring(g.peers.list)
+	}
 }
 
 // Peers returns the addresses of the group, or of its backup servers.
@@ -93,6 +111,17 @@ func (g *Group) Peers(backup bool) []*Peer {
 		return g.peers.backup.list
 	}
 	return nil
+}
+
+// all calls f for each peer, backup servers last.
+func (g *Group) all(f func(i int, p *Peer)) {
+	i := 0
+	for ps := g.peers; ps != nil; ps = ps.backup {
+		for _, p := range ps.list {
+			f(i, p)
+			i++
+		}
+	}
 }
 
 // Result is how a try has ended.
@@ -109,21 +138,28 @@ const (
 type Tries struct {
 	Left int // how many more peers may be tried
 
+	group   *Group
 	peers   *peers
 	current *Peer
 	tried   uint64   // of the first 64 peers
 	more    []uint64 // of those behind them
+
+	key    []byte // for the hashes
+	hash   uint32
+	rehash int // hashes made so far
 }
 
-// Begin starts with all peers of a group.
-func (t *Tries) Begin(g *Group) {
+// Begin starts with all peers of a group. key is what the method makes a hash of, the client's address for IPHash; it must stay
+// as it is.
+func (t *Tries) Begin(g *Group, key []byte) {
 	more := t.more[:0]
-	*t = Tries{peers: g.peers, more: more}
+	*t = Tries{group: g, peers: g.peers, more: more, key: key}
 	t.Left = g.peers.tries
 	if b := g.peers.backup; b != nil {
 		t.Left += b.tries
 	}
 	t.forget()
+	t.beginHash()
 }
 
 // forget makes all peers untried.
@@ -147,10 +183,18 @@ func (t *Tries) mark(i int)          { *t.word(i) |= 1 << (i % 64) }
 
 // Next chooses a peer; nil if none is alive. now is in seconds.
 func (t *Tries) Next(now int64) *Peer {
+	if s := t.group.shared; s != nil {
+		return s.next(t, now)
+	}
+	return t.next(now)
+}
+
+func (t *Tries) next(now int64) *Peer {
 	for {
 		p := t.choose(now)
 		if p != nil {
 			p.conns++
+			p.own++
 			t.current = p
 			return p
 		}
@@ -170,7 +214,7 @@ func (t *Tries) choose(now int64) *Peer {
 		}
 		return p
 	}
-	return roundRobin(t, now)
+	return t.method()(t, now)
 }
 
 func (p *Peer) full() bool { return p.Server.MaxConns > 0 && p.conns >= p.Server.MaxConns }
@@ -206,59 +250,41 @@ func (t *Tries) Done(how Result, now int64) (disabled bool) {
 		return false
 	}
 	t.current = nil
-	p.conns--
-	if t.peers.single {
-		p.fails = 0
-		t.Left = 0
-		return false
+	if s := t.group.shared; s != nil {
+		disabled = s.done(t, p, how, now)
+	} else {
+		disabled = t.done(p, how, now)
 	}
-	if how == Failed {
+	if t.peers.single {
+		t.Left = 0
+	} else {
+		t.Spend()
+	}
+	return disabled
+}
+
+// Spend counts a try.
+func (t *Tries) Spend() {
+	if t.Left > 0 {
+		t.Left--
+	}
+}
+
+func (t *Tries) done(p *Peer, how Result, now int64) (disabled bool) {
+	p.conns--
+	p.own--
+	switch {
+	case t.peers.single:
+		p.fails = 0
+	case how == Failed:
 		p.fails++
 		p.accessed, p.checked = now, now
 		if s := p.Server; s.MaxFails > 0 {
 			p.effective = max(0, p.effective-s.Weight/s.MaxFails)
 			disabled = p.fails >= s.MaxFails
 		}
-	} else if p.accessed < p.checked {
+	case p.accessed < p.checked:
 		p.fails = 0 // the check has passed
 	}
-	if t.Left > 0 {
-		t.Left--
-	}
 	return disabled
-}
-
-// roundRobin is the smooth weighted round robin: each peer gains its weight, the one
-// with the most is chosen and loses the sum of all.
-func roundRobin(t *Tries, now int64) *Peer {
-	best, total := -1, 0
-	for i, p := range t.peers.list {
-		if t.usable(i, now) {
-			total += t.gain(i)
-			if best < 0 || p.current > t.peers.list[best].current {
-				best = i
-			}
-		}
-	}
-	return t.take(best, total, now)
-}
-
-// gain gives peer i its weight, and lets a weight that failures have lowered grow.
-func (t *Tries) gain(i int) int {
-	p := t.peers.list[i]
-	gained := p.effective
-	p.current += gained
-	if p.effective < p.Server.Weight {
-		p.effective++
-	}
-	return gained
-}
-
-// take chooses peer i, if there is one, for the weights of all that were in question.
-func (t *Tries) take(i, total int, now int64) *Peer {
-	if i < 0 {
-		return nil
-	}
-	t.peers.list[i].current -= total
-	return t.choosing(i, now)
 }

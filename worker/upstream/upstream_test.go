@@ -20,7 +20,7 @@ func choices(g *Group, n int) string {
 	var b strings.Builder
 	for range n {
 		var t Tries
-		t.Begin(g)
+		t.Begin(g, nil)
 		b.WriteString(t.Next(100).Name)
 		t.Done(Fine, 100)
 	}
@@ -42,7 +42,7 @@ func TestFailures(t *testing.T) {
 	backup.Backup = true
 	g := NewGroup("g", []Server{server("a", 1), server("b", 1), backup})
 	var tries Tries
-	tries.Begin(g)
+	tries.Begin(g, nil)
 	if tries.Left != 3 {
 		t.Errorf("%d tries", tries.Left)
 	}
@@ -56,11 +56,11 @@ func TestFailures(t *testing.T) {
 	if got != "abz" || tries.Left != 0 {
 		t.Errorf("tried %s, %d left", got, tries.Left)
 	}
-	tries.Begin(g)
+	tries.Begin(g, nil)
 	if p := tries.Next(110); p != nil {
 		t.Errorf("%s is tried within fail_timeout", p.Name)
 	}
-	tries.Begin(g)
+	tries.Begin(g, nil)
 	if p := tries.Next(111); p == nil || p.Name != "b" { // b lost less of its weight
 		t.Errorf("after fail_timeout: %v", p)
 	}
@@ -75,8 +75,8 @@ func TestLimits(t *testing.T) {
 	down.Down, limited.MaxConns = true, 1
 	g := NewGroup("g", []Server{down, limited})
 	var one, two Tries
-	one.Begin(g)
-	two.Begin(g)
+	one.Begin(g, nil)
+	two.Begin(g, nil)
 	if one.Left != 1 {
 		t.Errorf("%d tries", one.Left)
 	}
@@ -87,7 +87,7 @@ func TestLimits(t *testing.T) {
 		t.Errorf("got %s beyond max_conns", p.Name)
 	}
 	one.Done(Fine, 1)
-	two.Begin(g)
+	two.Begin(g, nil)
 	if p := two.Next(1); p == nil {
 		t.Error("nobody after the connection has ended")
 	}
@@ -100,7 +100,7 @@ func TestManyPeers(t *testing.T) {
 	}
 	g := NewGroup("g", list)
 	var tries Tries
-	tries.Begin(g)
+	tries.Begin(g, nil)
 	seen := map[*Peer]bool{}
 	for p := tries.Next(1); p != nil; p = tries.Next(1) {
 		if seen[p] {
