@@ -183,6 +183,10 @@ func (c *Conn) sendTimedOut(r *Request) error {
 
 // waitWrite waits for room in the socket.
 func (c *Conn) waitWrite(r *Request) error {
+	if !r.clientStalls() {
+		c.errored = true
+		return errClosed
+	}
 	if r.Main.OnWait != nil {
 		r.Main.OnWait(false)
 	}
