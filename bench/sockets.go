@@ -17,7 +17,7 @@ const socketLocations = `
 location = /redis {
 	content_by_lua_block {
 		local red = require "resty.redis":new()
-		red:set_timeouts(1000, 1000, 1000)
+		red:set_timeouts(20000, 20000, 20000)
 		assert(red:connect("127.0.0.1", REDIS))
 		local value = assert(red:get("bench"))
 		assert(red:set_keepalive(60000, 100))
@@ -27,7 +27,7 @@ location = /redis {
 location = /roundtrip {
 	content_by_lua_block {
 		local sock = ngx.socket.tcp()
-		sock:settimeouts(1000, 1000, 1000)
+		sock:settimeouts(20000, 20000, 20000)
 		assert(sock:connect("127.0.0.1", UPSTREAM))
 		assert(sock:send("GET /return HTTP/1.1\r\nHost: bench\r\n\r\n"))
 		local line, length = assert(sock:receive()), nil

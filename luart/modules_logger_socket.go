@@ -11,48 +11,7 @@ import (
 // openLogger makes resty.logger.socket. The functions of the module are those of the worker's own logger; new makes further ones.
 func openLogger(rt *Runtime) *vm.Table {
 	var own *sink
-	functions := func(of func(t *vm.Thread) (s *sink, first int)) map[string]vm.GoFunction {
-		return map[string]vm.GoFunction{
-			"initted": func(t *vm.Thread) int {
-				s, _ := of(t)
-				t.PushBool(s != nil)
-				return 1
-			},
-			"log": func(t *vm.Thread) int {
-				s, first := of(t)
-				if s == nil {
-					return fail(t, "not initialized")
-				}
-				msg, ok := t.Arg(first).AsString()
-				if !ok {
-					msg = t.ToString(t.Arg(first))
-				}
-				n := 0
-				if s.add(msg) {
-					n = len(msg)
-				}
-				return s.answer(t, n)
-			},
-			"flush": func(t *vm.Thread) int {
-				s, _ := of(t)
-				if s == nil {
-					return fail(t, "not initialized")
-				}
-				n := s.size
-				s.start()
-				return s.answer(t, n)
-			},
-			"stats": func(t *vm.Thread) int {
-				s, _ := of(t)
-				if s == nil {
-					return fail(t, "not initialized")
-				}
-				t.Push(s.table().Value())
-				return 1
-			},
-		}
-	}
-	tab, mt := rt.class("0.03", functions(func(*vm.Thread) (*sink, int) { return own, 1 }))
+	tab, mt := rt.class("0.03", loggerFunctions(func(*vm.Thread) (*sink, int) { return own, 1 }))
 	tab.SetStr("init", rt.vm.NewFunction("init", func(t *vm.Thread) int {
 		s, complaint := rt.newSink(t, 1)
 		if complaint != "" {
@@ -65,7 +24,7 @@ func openLogger(rt *Runtime) *vm.Table {
 		t.PushBool(true)
 		return 1
 	}))
-	methods := rt.fill(rt.vm.NewTable(0, 4), functions(func(t *vm.Thread) (*sink, int) {
+	methods := rt.fill(rt.vm.NewTable(0, 4), loggerFunctions(func(t *vm.Thread) (*sink, int) {
 		if tab, ok := t.Arg(1).AsTable(); ok {
 			if u, ok := tab.Get(sinkField).AsUserdata(); ok {
 				if s, ok := u.Data.(*sink); ok {
@@ -93,6 +52,47 @@ func openLogger(rt *Runtime) *vm.Table {
 		return 1
 	}))
 	return tab
+}
+
+// loggerFunctions are the functions of a logger, which of finds, with the place of their first argument.
+func loggerFunctions(of func(t *vm.Thread) (s *sink, first int)) map[string]vm.GoFunction {
+	// with makes a function that only works with a logger.
+	with := func(f func(t *vm.Thread, s *sink, first int) int) vm.GoFunction {
+		return func(t *vm.Thread) int {
+			s, first := of(t)
+			if s == nil {
+				return fail(t, "not initialized")
+			}
+			return f(t, s, first)
+		}
+	}
+	return map[string]vm.GoFunction{
+		"initted": func(t *vm.Thread) int {
+			s, _ := of(t)
+			t.PushBool(s != nil)
+			return 1
+		},
+		"log": with(func(t *vm.Thread, s *sink, first int) int {
+			msg, ok := t.Arg(first).AsString()
+			if !ok {
+				msg = t.ToString(t.Arg(first))
+			}
+			n := 0
+			if s.add(msg) {
+				n = len(msg)
+			}
+			return s.answer(t, n)
+		}),
+		"flush": with(func(t *vm.Thread, s *sink, _ int) int {
+			n := s.size
+			s.start()
+			return s.answer(t, n)
+		}),
+		"stats": with(func(t *vm.Thread, s *sink, _ int) int {
+			t.Push(s.table().Value())
+			return 1
+		}),
+	}
 }
 
 // sinkField is where the sink is in the table that Lua code has of it.

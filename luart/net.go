@@ -115,6 +115,8 @@ const (
 	SocketNoDelay
 	SocketSendBuffer
 	SocketReceiveBuffer
+	SocketKeepInterval
+	SocketKeepCount
 )
 
 // SocketSettings are the settings of a location for cosockets.

@@ -53,7 +53,7 @@ func socketMethods() []socketMethod {
 		{"settimeouts", "(connect, send, read)", "the timeouts in milliseconds", tcpSetTimeouts, ofAll},
 		{"setkeepalive", "(timeout?, size?)", "puts the connection into the pool, for so many milliseconds, a pool that is new being of that size", tcpSetKeepalive, ofTCP},
 		{"getreusedtimes", "()", "how often the connection has come out of the pool", tcpGetReusedTimes, ofTCP},
-		{"getoption", "(name)", "the value of `keepalive`, `reuseaddr`, `tcp-nodelay`, `sndbuf` or `rcvbuf`", tcpGetOption, ofTCP},
+		{"getoption", "(name)", "the value of `keepalive`, `reuseaddr`, `tcp-nodelay`, `sndbuf`, `rcvbuf`, `keepintvl` or `keepcnt`", tcpGetOption, ofTCP},
 		{"setoption", "(name, value)", "sets an option", tcpSetOption, ofTCP},
 		{"getfd", "()", "the number of the descriptor", tcpGetFD, ofAll},
 	}

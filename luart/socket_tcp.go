@@ -357,6 +357,7 @@ func tcpGetReusedTimes(t *vm.Thread, _ *Ctx) int {
 var socketOptions = map[string]SocketOption{
 	"keepalive": SocketKeepAlive, "reuseaddr": SocketReuseAddr, "tcp-nodelay": SocketNoDelay,
 	"sndbuf": SocketSendBuffer, "rcvbuf": SocketReceiveBuffer,
+	"keepintvl": SocketKeepInterval, "keepcnt": SocketKeepCount,
 }
 
 // optionArgs reads the arguments of getoption and setoption; ok is false when the

@@ -141,6 +141,8 @@ func TestSocketPeers(t *testing.T) {
 		{"idle peer closes", `local s = dial(HALF) ngx.say(s:receive(4)) ngx.say(s:send("12345")) ngx.sleep(0.02) ngx.say(s:setkeepalive())`,
 			"half\n5\nnilclosed\n", ""},
 		{"idle timeout", `local s = dial(SILENT) s:setkeepalive(1) ngx.sleep(0.02) s = dial(SILENT) ngx.say(s:getreusedtimes())`, "0\n", ""},
+		{"options", `local s = dial(SILENT) for _, o in ipairs{"keepalive", "reuseaddr", "tcp-nodelay", "keepintvl", "keepcnt"} do ngx.say(o, " ", s:setoption(o, 7), " ", s:getoption(o)) end ngx.say(s:setoption("sndbuf", 10000), " ", s:getoption("sndbuf"), " ", s:setoption("rcvbuf", 10000), " ", s:getoption("rcvbuf")) ngx.say(s:getoption("linger"))`,
+			"keepalive true 1\nreuseaddr true 1\ntcp-nodelay true 1\nkeepintvl true 7\nkeepcnt true 7\ntrue 20000 true 20000\nnilunsupported option linger\n", ""},
 		{"unix", `ngx.say(ngx.socket.tcp():connect("UNIX:/none/here")) ngx.say(ngx.socket.tcp():connect("UNIX:")) ngx.say(ngx.socket.udp():setpeername("Unix:/none/too"))`,
 			"nilno such file or directory\nnilfailed to parse host name \"UNIX:\": no path in the unix domain socket\nnilno such file or directory\n",
 			"[crit] connect() to UNIX:/none/here failed (2: No such file or directory), upstream: UNIX:/none/here(unix:/none/here)"},

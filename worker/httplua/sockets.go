@@ -146,6 +146,8 @@ var socketOptions = [...][2]int{
 	luart.SocketNoDelay:       {unix.IPPROTO_TCP, unix.TCP_NODELAY},
 	luart.SocketSendBuffer:    {unix.SOL_SOCKET, unix.SO_SNDBUF},
 	luart.SocketReceiveBuffer: {unix.SOL_SOCKET, unix.SO_RCVBUF},
+	luart.SocketKeepInterval:  {unix.IPPROTO_TCP, unix.TCP_KEEPINTVL},
+	luart.SocketKeepCount:     {unix.IPPROTO_TCP, unix.TCP_KEEPCNT},
 }
 
 func (s stream) Option(o luart.SocketOption) (int, error) {
