@@ -62,6 +62,7 @@ type Cycle struct {
 	Listening []*Listening
 	Zones     []*Zone
 	Files     *logging.Files
+	Debug     bool // some log takes debug messages, or some client has them logged
 
 	modulesUsed bool // a block has been seen that needs all modules there are
 }

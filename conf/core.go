@@ -375,6 +375,7 @@ func setErrorLog(cf *Conf, conf any) error {
 // name and is entered in the cycle's files.
 func (cf *Conf) ErrorLog() (logging.Directive, error) {
 	d, err := logging.ParseDirective(cf.Args[1:], cf.SyslogServer)
+	cf.Cycle.Debug = cf.Cycle.Debug || d.Level == logging.Debug
 	if err != nil || d.Syslog != nil || d.Memory != nil {
 		return d, err
 	}

@@ -82,6 +82,7 @@ func setEvents(cf *Conf, conf any) error {
 
 func setDebugConnection(cf *Conf, conf any) error {
 	c := conf.(*EventsConf)
+	cf.Cycle.Debug = true
 	text := cf.Args[1]
 	if text == "unix:" {
 		c.DebugUnix = true

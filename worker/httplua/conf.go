@@ -29,6 +29,7 @@ type mainConf struct {
 	used         luart.Phase // phases that any block has code for
 	cpuLimit     bool        // some block has lua_cpu_limit
 	worker       *Worker     // in a worker that runs
+	debug        bool        // of a worker that runs: some log takes debug messages
 	shared       []*conf.Zone
 
 	regexCache           conf.Setting[int]

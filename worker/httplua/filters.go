@@ -20,36 +20,38 @@ func filterContext(r *http.Request, l *locConf, x *code) (*request, *vm.Function
 	return q, fn, nil
 }
 
-// traceFilter writes the debug message of a filter.
-func traceFilter(r *http.Request, what string) {
-	if r.ErrorLog().Enabled(logging.Debug) {
-		r.Log(logging.Debug, "lua %s filter for user lua code, uri \"%s\"", what, r.URI)
+// debugs reports whether a request's log takes debug messages. It is quick to say no:
+// these are looked for several times in a request.
+func (m *mainConf) debugs(r *http.Request) bool {
+	return m.debug && r.ErrorLog().Enabled(logging.Debug)
+}
+
+// traceURI is a filter's debug message of the request that passes it.
+func (m *mainConf) traceURI(r *http.Request, what string) {
+	if m.debugs(r) {
+		r.Log(logging.Debug, "lua %s, uri \"%s\"", what, r.URI)
 	}
 }
 
 // traceCapturedHeader and traceCapturedBody write what ngx_lua's filters for
 // captured responses say of every response. The capturing itself is the engine's.
-func traceCapturedHeader(next http.HeaderFilter) http.HeaderFilter {
+func (m *mainConf) traceCapturedHeader(next http.HeaderFilter) http.HeaderFilter {
 	return func(r *http.Request) error {
-		if r.ErrorLog().Enabled(logging.Debug) {
-			r.Log(logging.Debug, "lua capture header filter, uri \"%s\"", r.URI)
-		}
+		m.traceURI(r, "capture header filter")
 		return next(r)
 	}
 }
 
-func traceCapturedBody(next http.BodyFilter) http.BodyFilter {
+func (m *mainConf) traceCapturedBody(next http.BodyFilter) http.BodyFilter {
 	return func(r *http.Request, b http.Buf) error {
-		if r.ErrorLog().Enabled(logging.Debug) {
-			r.Log(logging.Debug, "lua capture body filter, uri \"%s\"", r.URI)
-		}
+		m.traceURI(r, "capture body filter")
 		return next(r, b)
 	}
 }
 
-func headerFilter(next http.HeaderFilter) http.HeaderFilter {
+func (m *mainConf) headerFilter(next http.HeaderFilter) http.HeaderFilter {
 	return func(r *http.Request) error {
-		traceFilter(r, "header")
+		m.traceURI(r, "header filter for user lua code")
 		l := locOf(r)
 		if l.bodyFilter != nil {
 			r.NeedInMemory()
@@ -76,9 +78,9 @@ func headerFilter(next http.HeaderFilter) http.HeaderFilter {
 	}
 }
 
-func bodyFilter(next http.BodyFilter) http.BodyFilter {
+func (m *mainConf) bodyFilter(next http.BodyFilter) http.BodyFilter {
 	return func(r *http.Request, b http.Buf) error {
-		traceFilter(r, "body")
+		m.traceURI(r, "body filter for user lua code")
 		l := locOf(r)
 		if l.bodyFilter == nil || r.HeaderOnly || workerOf(r) == nil {
 			return next(r, b)

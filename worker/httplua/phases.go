@@ -34,14 +34,14 @@ func postconfiguration(cf *conf.Conf) error {
 	add(luart.PhaseAccess, http.Access, accessHandler, m.accessNoPostpone.V)
 	add(luart.PhasePrecontent, http.Precontent, precontentHandler, m.precontentNoPostpone.V)
 	if m.used&luart.PhasesResponse != 0 {
-		core.AddHeaderFilter(traceCapturedHeader)
-		core.AddBodyFilter(traceCapturedBody)
+		core.AddHeaderFilter(m.traceCapturedHeader)
+		core.AddBodyFilter(m.traceCapturedBody)
 	}
 	if m.used&(luart.PhaseHeaderFilter|luart.PhaseBodyFilter) != 0 {
-		core.AddHeaderFilter(headerFilter)
+		core.AddHeaderFilter(m.headerFilter)
 	}
 	if m.used&luart.PhaseBodyFilter != 0 {
-		core.AddBodyFilter(bodyFilter)
+		core.AddBodyFilter(m.bodyFilter)
 	}
 	core.AddHandler(http.Log, logHandler)
 	core.AddSubrequestEnd(func(sr *http.Request) {
@@ -108,7 +108,7 @@ func (q *request) run(phase luart.Phase, x *code) int {
 
 // trace writes the debug message of a phase.
 func trace(r *http.Request, phase string) {
-	if r.ErrorLog().Enabled(logging.Debug) {
+	if mainConfOf(r.Server).debugs(r) {
 		r.Log(logging.Debug, "lua %s handler, uri:\"%s\" c:%d", phase, r.URI, r.References())
 	}
 }
@@ -210,7 +210,7 @@ func logHandler(r *http.Request) int {
 		w.trim(r, every)
 		trace(r, "log")
 	} else if w.main.used&luart.PhaseLog != 0 {
-		if r.ErrorLog().Enabled(logging.Debug) {
+		if w.main.debugs(r) {
 			r.Log(logging.Debug, "malloc_trim() disabled")
 		}
 		trace(r, "log")

@@ -96,7 +96,7 @@ func (w *Worker) release(r *http.Request) {
 }
 
 func (q *request) LogEnabled(lv luart.Level) bool {
-	return q.r.ErrorLog().Enabled(logging.Level(lv))
+	return (lv < luart.LevelDebug || q.w.main.debug) && q.r.ErrorLog().Enabled(logging.Level(lv))
 }
 
 func (q *request) Log(lv luart.Level, msg []byte) {

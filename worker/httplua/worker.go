@@ -57,6 +57,7 @@ func InitConsole(srv *http.Server, info luart.Worker, configure string, m *vm.VM
 
 func start(srv *http.Server, info luart.Worker, configure string, console *vm.VM) error {
 	cycle, m := srv.Cycle(), mainConfOf(srv)
+	m.debug = cycle.Debug
 	w := &Worker{main: m}
 	w.cfg = luart.Config{
 		Console: console,
@@ -167,7 +168,7 @@ func (w *Worker) trim(r *http.Request, every int) {
 		return
 	}
 	w.untrimmed = 0
-	if !r.ErrorLog().Enabled(logging.Debug) {
+	if !w.main.debugs(r) {
 		debug.FreeOSMemory()
 		return
 	}
