@@ -103,6 +103,7 @@ server { LISTEN; server_name example.com; root SITE; gzip on; default_type text/
 	location /novary/ { max_ranges 0; gzip_static on; alias SITE/; }
 	location /always/ { max_ranges 0; gzip_static always; alias SITE/; }
 	location /gunzip/ { max_ranges 0; gzip_static always; gunzip on; gunzip_buffers 4 1k; gzip_vary on; alias SITE/; }
+	location /gunbig/ { max_ranges 0; gzip_static always; gunzip on; gunzip_buffers 2 64; alias SITE/; }
 	location /gunsub/ { gzip_static always; gunzip on; sub_filter hello bye; sub_filter_once off; alias SITE/; }
 	location /sub/ { sub_filter hello "good bye"; alias SITE/; }
 	location /addition/ { add_before_body /ret; add_after_body /small.html; alias SITE/; }
@@ -115,7 +116,7 @@ func TestGzipAsNginx(t *testing.T) {
 	for _, path := range []string{"/page.html", "/small.html", "/b.txt", "/vary/page.html", "/vary/b.txt", "/all/b.txt", "/css/page.css", "/css/b.txt", "/css/page.html",
 		"/min/small.html", "/min/page.html", "/old/page.html", "/level9/page.html", "/off/page.html", "/ret", "/ret404", "/ret500", "/error404", "/missing.html",
 		"/charset/page.html", "/static/pre.html", "/static/only.html", "/static/page.html", "/static/dir.html", "/novary/pre.html", "/always/only.html", "/always/pre.html",
-		"/gunzip/only.html", "/gunzip/pre.html", "/gunzip/twice.html", "/gunsub/only.html", "/sub/page.html", "/addition/page.html", "/trailer/page.html"} {
+		"/gunzip/only.html", "/gunzip/pre.html", "/gunzip/twice.html", "/gunbig/only.html", "/gunsub/only.html", "/sub/page.html", "/addition/page.html", "/trailer/page.html"} {
 		requests = append(requests, "GET "+path, "GET "+path+"|Accept-Encoding: gzip", "HEAD "+path+"|Accept-Encoding: gzip")
 	}
 	for _, accept := range []string{"gzip, deflate, br", "deflate, gzip", "gzip;q=0", "gzip;q=0.5", "gzip; q=0.001", "gzip;q=1.0", "gzip;q=2", "gzip;q=", "gzip;q", "gzip;x=1", "x-gzip", "GZIP",
@@ -129,6 +130,8 @@ func TestGzipAsNginx(t *testing.T) {
 		"/page.html|If-None-Match: \"6553f100-203a0\"", "/page.html|If-Modified-Since: Tue, 14 Nov 2023 22:13:20 GMT"} {
 		requests = append(requests, "GET "+more+gz)
 	}
+	// To clients that take gzip these go as they are.
+	requests = append(requests, "GET /gunzip/bad.html", "HEAD /gunzip/bad.html", "GET /gunzip/cut.html", "HEAD /gunzip/cut.html")
 	requests = append(requests, "GET /page.html HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n", "GET /old/page.html HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n",
 		"POST /ret|Accept-Encoding: gzip|Content-Length: 2|\nab")
 	sameUnpacked(t, gzipServer, requests)

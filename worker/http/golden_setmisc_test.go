@@ -17,7 +17,8 @@ var setMiscNames = []string{
 // setMiscServer has a location for each function. What it makes is shown in hexadecimal.
 func setMiscServer() string {
 	var b strings.Builder
-	b.WriteString(`server { LISTEN; server_name example.com; default_type text/plain;` + "\n")
+	b.WriteString(`upstream_list universe moon earth sun; upstream_list one alone;
+server { LISTEN; server_name example.com; default_type text/plain;` + "\n")
 	for _, name := range setMiscNames {
 		fmt.Fprintf(&b, "location /%s { set_unescape_uri $in $arg_v; %s $out $in; set_encode_hex $hex $out; return 200 \"$hex [$out]\\n\"; }\n", name, name)
 		fmt.Fprintf(&b, "location /self/%s { set_unescape_uri $in $arg_v; %s $in; set_encode_hex $in; return 200 \"$in\\n\"; }\n", name, name)
@@ -28,6 +29,8 @@ func setMiscServer() string {
 	location /nopad { set_base32_padding off; set_base32_alphabet "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"; set_encode_base32 $a $arg_v; set_decode_base32 $b $a; return 200 "$a $b\n"; }
 	location /random { set_random $a 5 5; set_random $b $arg_f $arg_t; return 200 "$a $b\n"; }
 	location /secure { set_secure_random_alphanum $a $arg_n; return 200 "$a\n"; }
+	location /hashed { set_hashed_upstream $a universe $arg_k; set_hashed_upstream $b one $arg_k; return 200 "$a $b\n"; }
+	location /hashedvar { set_hashed_upstream $a $arg_l $arg_k; return 200 "$a\n"; }
 	location /lcalpha { set_secure_random_lcalpha $a $arg_n; return 200 "$a\n"; }
 	location /rotate { set $a $arg_a; set_rotate $a 3 5; return 200 "$a\n"; }
 	location /rotate2 { set_rotate $r $arg_f $arg_t; return 200 "$r\n"; }
@@ -71,7 +74,8 @@ func TestSetMiscAsNginx(t *testing.T) {
 		}
 	}
 	requests = append(requests, "GET /empty", "GET /empty?v=x", "GET /hmac?k=secret&v=text", "GET /hmac", "GET /nopad?v=a", "GET /nopad?v=hello", "GET /nopad",
-		"GET /random?f=7&t=7", "GET /random?f=x&t=1", "GET /random?f=1&t=-1", "GET /random?f=1", "GET /secure?n=0", "GET /secure?n=65", "GET /secure?n=x", "GET /lcalpha",
+		"GET /random?f=7&t=7", "GET /random?f=x&t=1", "GET /random?f=1&t=-1", "GET /random?f=1", "GET /hashed?k=a", "GET /hashed?k=b", "GET /hashed?k=ABC", "GET /hashed?k=abc", "GET /hashed?k=a-long-key-that-overflows-a-number-of-32-bits-for-sure-0123456789", "GET /hashed", "GET /hashedvar?l=universe&k=x", "GET /hashedvar?l=nix&k=x", "GET /hashedvar?k=x",
+		"GET /secure?n=0", "GET /secure?n=65", "GET /secure?n=x", "GET /lcalpha",
 		"GET /rotate", "GET /rotate", "GET /rotate", "GET /rotate", "GET /rotate?a=3", "GET /rotate", "GET /rotate?a=9", "GET /rotate?a=x", "GET /rotate?a=0",
 		"GET /rotate2?f=9&t=7", "GET /rotate2?f=7&t=9", "GET /rotate2?f=a&t=9", "GET /rotate2?f=1&t=",
 		"GET /notime", "GET /long", "GET /group/abc", "GET /group/a%20c", "GET /if?x=1", "GET /if")
@@ -129,6 +133,9 @@ func TestSetMiscConfiguration(t *testing.T) {
 		{`server { set_md5 $a $nix; }`, `unknown "nix" variable`},
 		{`server { set_hmac_sha1 $a b; }`, `invalid number of arguments in "set_hmac_sha1" directive`},
 		{`set_base32_alphabet abc;`, `"set_base32_alphabet" directive takes an alphabet of 3 bytes but 32 expected`},
+		{`upstream_list u a; upstream_list u b;`, `duplicate upstream list name "u"`},
+		{`upstream_list u;`, `invalid number of arguments in "upstream_list" directive`},
+		{`server { set_hashed_upstream $a u $uri; }`, `set_hashed_upstream: upstream list "u" not defined yet`},
 		{`set_md5 $a b;`, `"set_md5" directive is not allowed here`},
 	} {
 		wantConfError(t, c.text, c.want)

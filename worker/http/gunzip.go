@@ -171,7 +171,14 @@ func (g *gunzipping) take(r *Request, b Buf, next BodyFilter) error {
 		r.Log(logging.Error, "inflate() returned -5 on response end")
 		return errClosed
 	case g.err != nil:
-		r.Log(logging.Error, "inflate() failed: 2, -3")
+		flush := 0 // as zlib numbers them
+		switch {
+		case b.Last:
+			flush = 4
+		case b.Flush:
+			flush = 2
+		}
+		r.Log(logging.Error, "inflate() failed: %d, -3", flush)
 		return errClosed
 	case b.Last || b.Flush:
 		return next(r, Buf{Flush: b.Flush, Last: b.Last})

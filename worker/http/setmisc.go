@@ -53,6 +53,7 @@ func setFunctions() []setFunction {
 		{"set_secure_random_alphanum", valueOrSelf, 1, secureRandom(alphanumerics), "Sets a variable to so many random letters and digits, 64 at most" + self + "."},
 		{"set_secure_random_lcalpha", valueOrSelf, 1, secureRandom(alphanumerics[:26]), "Sets a variable to so many random lower-case letters, 64 at most" + self + "."},
 		{"set_rotate", conf.Take3, 3, setRotate, "Sets a variable to the next number between two; the place in the row is the worker's and location's."},
+		{"set_hashed_upstream", conf.Take3, 2, setHashedUpstream, "Sets a variable to the entry of an upstream_list that the hash of a key stands for."},
 		{"set_local_today", conf.Take1, 1, setLocalToday, "Sets a variable to the date, as yyyy-mm-dd in local time."},
 		{"set_formatted_gmt_time", valueOnly, 1, formattedTime(time.Time.UTC), "Sets a variable to the time of Greenwich, in a format of strftime(3)."},
 		{"set_formatted_local_time", valueOnly, 1, formattedTime(time.Time.Local), "Sets a variable to the local time, in a format of strftime(3)."},
@@ -71,9 +72,10 @@ type setMiscConf struct {
 const noBase32 = 0xff
 
 var setMiscModule = &conf.Module{
-	Name:      "http_set_misc",
-	Kind:      conf.HTTPKind,
-	CreateLoc: func(*conf.Conf) any { return &setMiscConf{} },
+	Name:       "http_set_misc",
+	Kind:       conf.HTTPKind,
+	CreateMain: func(*conf.Conf) any { return &setMiscMain{lists: make(map[string][]string)} },
+	CreateLoc:  func(*conf.Conf) any { return &setMiscConf{} },
 	MergeLoc: func(_ *conf.Conf, prev, c any) error {
 		p, mc := prev.(*setMiscConf), c.(*setMiscConf)
 		mc.padding.Merge(p.padding, true)
@@ -103,10 +105,21 @@ func init() {
 		{Name: "set_base32_alphabet", Ctx: where, Args: conf.Take1, Level: conf.LocConf, Set: setBase32Alphabet,
 			Doc: "The 32 digits of base32; 0123456789abcdefghijklmnopqrstuv by default."},
 	}
+	setMiscModule.Commands = append(setMiscModule.Commands, conf.Command{
+		Name: "upstream_list", Ctx: anyLevel, Args: conf.TwoMore, Level: conf.MainConf, Set: setUpstreamList,
+		Doc: "A name for a list of upstream groups, for set_hashed_upstream.",
+	})
 	for _, f := range setFunctions() {
 		setMiscModule.Commands = append(setMiscModule.Commands, conf.Command{
 			Name: f.name, Ctx: conf.Server | conf.ServerIf | conf.Location | conf.LocationIf, Args: f.args, Level: conf.LocConf, Doc: f.doc,
-			Set: func(cf *conf.Conf, _ any) error { return addSetFunction(cf, &f) },
+			Set: func(cf *conf.Conf, _ any) error {
+				if f.name == "set_hashed_upstream" {
+					if err := checkUpstreamList(cf); err != nil {
+						return err
+					}
+				}
+				return addSetFunction(cf, &f)
+			},
 		})
 		if f.values == 1 {
 			valueFunctions[f.name] = f.call
