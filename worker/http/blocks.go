@@ -50,6 +50,7 @@ func Modules() []*conf.Module {
 		useridModule,
 		headersModule,
 		echoModule,
+		srcacheModule,
 		moreModule,
 		captureModule,
 	}

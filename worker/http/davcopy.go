@@ -55,17 +55,21 @@ func (r *Request) davDestination() (uri, header []byte, rc int) {
 
 // safeURI decodes the path of a URI unless it leads up, or has a NUL in it.
 func (r *Request) safeURI(uri []byte) ([]byte, bool) {
+	decoded, ok := safePath(uri)
+	if !ok {
+		r.Log(logging.Error, "unsafe URI \"%s\" was detected", decoded)
+	}
+	return decoded, ok && len(decoded) > 0
+}
+
+// safePath is safeURI without the complaint, which would be about the text that comes back where it is not ok.
+func safePath(uri []byte) ([]byte, bool) {
 	path, _, _ := bytes.Cut(uri, []byte{'?'})
 	if len(path) == 0 || leadsUp(path) {
-		r.Log(logging.Error, "unsafe URI \"%s\" was detected", uri)
-		return nil, false
+		return uri, false
 	}
 	decoded := unescapeURI(nil, path, false)
-	if leadsUp(decoded) || bytes.IndexByte(decoded, 0) >= 0 {
-		r.Log(logging.Error, "unsafe URI \"%s\" was detected", decoded)
-		return nil, false
-	}
-	return decoded, len(decoded) > 0
+	return decoded, !leadsUp(decoded) && bytes.IndexByte(decoded, 0) < 0
 }
 
 // leadsUp reports whether a part of a path is "..".

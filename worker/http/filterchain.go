@@ -12,7 +12,7 @@ import (
 // The filters are linked in the order of the modules in Modules, the first one
 // next to the client, which is nginx's order with Debian's set of modules:
 // ranges (header), gzip, brotli, zstd, postpone (the output of subrequests),
-// charset, addition, sub, gunzip, headers, echo, headers-more, capture, Lua, and
+// charset, addition, sub, gunzip, headers, echo, srcache, headers-more, capture, Lua, and
 // in front of all copy, ranges (body) and not-modified. A response passes them
 // from the last to the first.
 

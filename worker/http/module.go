@@ -14,6 +14,7 @@ type MainConf struct {
 
 	ports         []*port
 	handlers      [phases][]Handler
+	lastAccess    Handler // behind all others of the access phase, nil if there is none
 	engine        []phaseStep
 	serverRewrite int // where in engine an internal redirect starts
 	rewrite       int // where a named location starts

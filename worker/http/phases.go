@@ -30,6 +30,9 @@ type phaseStep struct {
 // buildPhases puts the handlers of the phases in a row.
 func (m *MainConf) buildPhases() {
 	m.engine = nil
+	if m.lastAccess != nil {
+		m.AddHandler(Access, m.lastAccess)
+	}
 	findConfig := -1
 	for p := PostRead; p < Log; p++ {
 		switch p {

@@ -353,17 +353,23 @@ func (pc *proxyConf) mergeHidden(p *proxyConf) {
 	if pc.show == nil {
 		pc.show = p.show
 	}
+	pc.hidden = hiddenNames(hiddenByDefault, pc.hide, pc.show)
+}
+
+// hiddenNames are names that are hidden by default and others, less those that are shown.
+func hiddenNames(byDefault, hide, show []string) (hidden nameSet) {
 	var shown nameSet
-	for _, name := range pc.show {
+	for _, name := range show {
 		shown.add(name)
 	}
-	for _, list := range [][]string{hiddenByDefault, pc.hide} {
+	for _, list := range [][]string{byDefault, hide} {
 		for _, name := range list {
-			if !inSet(shown, name) && !inSet(pc.hidden, name) {
-				pc.hidden.add(name)
+			if !inSet(shown, name) && !inSet(hidden, name) {
+				hidden.add(name)
 			}
 		}
 	}
+	return hidden
 }
 
 // TempDirs are the directories for temporary files of a block.
