@@ -174,6 +174,8 @@ func TestPasswords(t *testing.T) {
 		{"$5$ab$qRq/oZkUn9lJUSIcgVT3NbpSDsjn.r137TBSoCt2kCA", ""},
 		{"$6$ab$MoxUF0oMdac/tmCeG50VbfjCUxa2aBquSHoIpoWsi.24Rhrky4.CVG6tneNHXq7vT7YcnF6kfMSxTxsCmJNpf0", long},
 		{"$5$ab$K6r4X47iVUzMqV3dlh68rsA5v/3rknuw0iOOcymxBMC", long},
+		{"abNANd1rDfiNc", "secret"},
+		{"$y$j9T$abcdefgh$IUWJt2doU4Kf6E/JP1UkAT3S5O3Q7SSA8SJirXIlEu9", "secret"},
 		{"{PLAIN}secret", "secret"},
 		{"{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=", "secret"},
 		{"{SSHA}gVK8WC9YyFT1gMsQHTGCgT3sSv5zYWx0", "secret"},
@@ -183,12 +185,12 @@ func TestPasswords(t *testing.T) {
 			t.Errorf("%s", c.entry)
 		}
 	}
-	for _, entry := range []string{"$5$rounds=10$x$abc", "$5$rounds=x$x$abc", "$5$", "$6$$", "$1$", "$2y$", "$2y$99$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a", "{SSHA}!", "{SSHA}", "{SHA}"} {
+	for _, entry := range []string{"$5$rounds=10$x$abc", "$5$rounds=x$x$abc", "$5$", "$6$$", "$1$", "$2y$", "$2y$99$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a", "{SSHA}!", "{SSHA}", "{SHA}", "", "a", "plain", "$y$x", "$y$", "$zz$secret", "{X}secret"} {
 		if kindOf(entry).matches(entry, "") || kindOf(entry).matches(entry, "secret") {
 			t.Errorf("%s matches", entry)
 		}
 	}
-	for _, entry := range []string{"", "abNANd1rDfiNc", "$y$x", "plain"} {
+	for _, entry := range []string{"$3$$x", "$7$x", "$gy$x", "$sha1$1$x", "$md5$x", "_J9..x"} {
 		if kindOf(entry) != nil {
 			t.Errorf("%q is known", entry)
 		}

@@ -78,10 +78,10 @@ func TestSrcacheAsNginx(t *testing.T) {
 	}
 	twice("GET /c/a.html", "GET /c/b.txt", "GET /c/nix", "GET /c/empty.gif", "GET /e/x?x=1", "GET /args/x", "GET /skip/1?f=1", "GET /skip/2?s=1", "GET /skip/3?f=0&s=0", "GET /skip/4?f=yes&s=", "GET /cc/1", "GET /cc/2|Cache-Control: no-cache", "GET /cc/3|Cache-Control: no-store, no-cache", "GET /cc/4|Pragma: no-cache", "GET /cc/5|Cache-Control: no-store",
 		"GET /status/1", "GET /status/2?c=404", "GET /status/3?c=301", "GET /redir/x", "GET /redir2/x", "GET /max/x", "GET /max2/a.html", "GET /max2/b.txt", "GET /nopost/x", "GET /hide/x", "GET /deny/x", "GET /nix/x", "GET /unsafe/x", "GET /only/x", "GET /header/x", "GET /outer/", "GET /if/x?c=1", "GET /if/y")
-	for _, path := range []string{"plain", "private", "nostore", "nocache", "maxage", "maxlong", "maxage0", "maxbad", "expired", "expires", "encoded", "chunked", "location", "500", "reason"} {
+	for _, path := range []string{"plain", "private", "nostore", "nocache", "maxage", "maxlong", "maxage0", "maxbad", "expired", "encoded", "chunked", "location", "500", "reason"} {
 		twice("GET /resp/" + path)
 	}
-	twice("GET /respoff/private", "GET /respoff/expired", "GET /expire/plain", "GET /expire/maxage", "GET /expire/maxlong", "GET /resp/short",
+	twice("GET /respoff/private", "GET /respoff/expired", "GET /expire/plain", "GET /expire/maxage", "GET /expire/maxlong", "GET /expire/expires", "GET /resp/short",
 		"POST /post/x|Content-Length: 2|\nab", "POST /nopost/y|Content-Length: 2|\nab", "HEAD /c/head", "HEAD /e/head", "GET /range/b.txt|Range: bytes=0-4", "GET /norange/b.txt|Range: bytes=0-4", "GET /range/b.txt", "GET /c/a.html|Range: bytes=1-2", "GET /c/a.html|If-None-Match: *", "GET /c/a.html|If-Modified-Since: Tue, 14 Nov 2023 22:13:20 GMT", "HEAD /c/a.html")
 	for _, v := range []string{"", "text", "HTTP/1.1 200 OK%0d%0a%0d%0abody", "HTTP/1.1 200 OK%0aX: y%0a%0abody", "HTTP/1.1 200 OK%0d%0aX y: z%0d%0a%0d%0a", "HTTP/1.1 200 OK%0d%0aX: y", "HTTP/1.1 404 Gone%0d%0aX: y%0d%0a%0d%0agone", "HTTP/1.1 2x0 OK%0d%0a%0d%0a", "HTTP/1.0 200 OK%0d%0aConnection: x%0d%0aServer: s%0d%0aDate: d%0d%0aContent-Type: a/b; charset=c%0d%0a%0d%0abody", "HTTP/1.1 200 OK%0d%0a"} {
 		requests = append(requests, "GET /bad/x?v="+strings.ReplaceAll(v, " ", "%20"))
