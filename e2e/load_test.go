@@ -239,7 +239,17 @@ func TestReloadsAndKillsUnderLoad(t *testing.T) {
 	}
 	s := start(t, conf(2))
 	workers := s.newWorkers(2, nil)
+	sockets := func() (n int) {
+		for _, f := range openFiles(t, workers[0]) {
+			if f == "socket" {
+				n++
+			}
+		}
+		return n
+	}
+	idle := sockets()
 	s.get("/?id=1")
+	s.waitFor("the connection to be closed", func() bool { return sockets() <= idle })
 	masterFiles, workerFiles := openFiles(t, s.pid), openFiles(t, workers[0])
 
 	l := startLoad(s.addr, 50, 8)
@@ -283,8 +293,15 @@ func TestReloadsAndKillsUnderLoad(t *testing.T) {
 		return slices.Equal(openFiles(t, s.pid), masterFiles) || againstReal
 	})
 	for _, w := range s.workers() {
+		var now []string
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("descriptors of worker %d: %q, in the beginning %q", w, now, workerFiles)
+			}
+		})
 		s.waitFor("the worker's descriptors to be what they were", func() bool {
-			return slices.Equal(openFiles(t, w), workerFiles) || againstReal
+			now = openFiles(t, w)
+			return slices.Equal(now, workerFiles) || againstReal
 		})
 	}
 }
