@@ -71,6 +71,7 @@ func hooks() *worker.Hooks {
 		},
 		InitWorker: func(srv *http.Server, info *worker.Info) error { return httplua.InitWorker(srv, info) },
 		Memory:     httplua.Memory,
+		Outgrown:   httplua.Outgrown,
 		Traceback:  httplua.Traceback,
 		Exit:       httplua.ExitWorker,
 	}

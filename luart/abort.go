@@ -29,8 +29,7 @@ func (c *Ctx) clientGone() {
 	}
 	logText(c.req, LevelDebug, "lua waking up the on_abort callback thread")
 	c.onAbort, c.aborted = nil, true
-	c.prune()
-	c.threads = append(c.threads, u)
+	c.add(u)
 	c.runThread(u, nil)
 }
 

@@ -147,7 +147,7 @@ func (rt *Runtime) RunSet(c *Ctx, fn *vm.Function, args []string) (value string,
 		values[i] = vm.String(a)
 	}
 	t := rt.thread(c)
-	rt.resumed()
+	rt.resumed(c)
 	first, err := c.runEntry(t, fn.Value(), values...)
 	rt.release(t)
 	c.phase, c.setArg = old, nil

@@ -191,8 +191,13 @@ func reqSetURIArgs(t *vm.Thread, c *Ctx) int {
 
 // appendArgs appends a table as a query string.
 func appendArgs(t *vm.Thread, buf []byte, tab *vm.Table) []byte {
-	start := len(buf)
+	start, charged := len(buf), len(buf)
 	add := func(key string, v vm.Value) {
+		t.Charge(1)
+		if n := len(buf) - charged; n >= chargeBytes {
+			charged = len(buf)
+			t.ChargeBytes(n)
+		}
 		text := ""
 		if v.Type() == vm.TypeBoolean {
 			if !v.Truthy() {

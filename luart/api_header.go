@@ -151,9 +151,13 @@ func setHeaderOut(t *vm.Thread, c *Ctx, key, v vm.Value, override bool) int {
 	return 0
 }
 
+// headerCharge is the work that writing a header counts as: others are looked at.
+const headerCharge = 16
+
 func (c *Ctx) putHeaderOut(t *vm.Thread, name, value string, override bool) {
 	name = escapeString(name, escapeSets[escapeHeaderName])
 	value = escapeString(value, escapeSets[escapeHeaderValue])
+	t.Charge(headerCharge)
 	mime, err := c.req.SetHeaderOut(name, value, override)
 	if err != nil {
 		t.Errorf("failed to set header")

@@ -134,6 +134,7 @@ func appendScalar(buf []byte, v vm.Value) ([]byte, bool) {
 // appendEchoTable appends the elements of an array, and of the arrays in it.
 // strict, for bodies of other kinds, allows nothing but strings and numbers.
 func appendEchoTable(t *vm.Thread, buf []byte, tab *vm.Table, arg int, strict bool) []byte {
+	t.Charge(1) // a table may be in another one many times
 	max := 0
 	for k := vm.Nil; ; {
 		nk, _, ok, err := tab.Next(k)
@@ -149,7 +150,13 @@ func appendEchoTable(t *vm.Thread, buf []byte, tab *vm.Table, arg int, strict bo
 		}
 		k = nk
 	}
+	from := len(buf)
 	for i := 1; i <= max; i++ {
+		if i%chargeEvery == 0 { // or may have a huge index
+			t.Charge(chargeEvery)
+			t.ChargeBytes(len(buf) - from)
+			from = len(buf)
+		}
 		v := tab.GetInt(i)
 		if sub, ok := v.AsTable(); ok {
 			buf = appendEchoTable(t, buf, sub, arg, strict)
@@ -167,6 +174,13 @@ func appendEchoTable(t *vm.Thread, buf []byte, tab *vm.Table, arg int, strict bo
 	}
 	return buf
 }
+
+// The work of going through a table is charged after so many elements, its memory
+// after so many bytes.
+const (
+	chargeEvery = 1024
+	chargeBytes = 64 << 10
+)
 
 // appendNumber appends a number as Lua prints it ("%.14g").
 func appendNumber(buf []byte, n float64) []byte {

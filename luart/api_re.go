@@ -117,6 +117,9 @@ func (rt *Runtime) pattern(t *vm.Thread, source, opts string) (*pattern, string)
 	return p, ""
 }
 
+// compileCharge is the work that compiling a pattern counts as.
+const compileCharge = 2000
+
 func compilePattern(t *vm.Thread, source, opts string) (*pattern, string) {
 	p := &pattern{source: source, opts: opts}
 	var o regex.Options
@@ -150,6 +153,7 @@ func compilePattern(t *vm.Thread, source, opts string) (*pattern, string) {
 	}
 	// PCRE takes the pattern as a string of C.
 	compiled, _, _ := strings.Cut(source, "\x00")
+	t.Charge(compileCharge)
 	re, err := regex.Compile(compiled, o)
 	if err != nil {
 		text := "pcre_compile() failed: " + err.Error() + " in \"" + source + "\""

@@ -135,8 +135,13 @@ func reSub(t *vm.Thread, c *Ctx, global bool) int {
 	if isFunc {
 		buf = nil
 	}
-	count, pos, copied := 0, 0, 0
+	count, pos, copied, charged := 0, 0, 0, 0
 	for {
+		t.Charge(1)
+		if n := len(buf) - charged; n >= chargeBytes {
+			charged = len(buf)
+			t.ChargeBytes(n)
+		}
 		found, msg := rt.exec(p, s, pos)
 		if msg != "" {
 			return findError(t, msg)

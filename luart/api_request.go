@@ -232,6 +232,7 @@ func setHeaderIn(t *vm.Thread, c *Ctx, name string, v vm.Value) int {
 		return 0
 	}
 	set := func(value string, override bool) {
+		t.Charge(headerCharge)
 		err := c.req.SetHeaderIn(escapeString(name, escapeSets[escapeHeaderName]),
 			escapeString(value, escapeSets[escapeHeaderValue]), override)
 		if err != nil {

@@ -30,11 +30,17 @@ func stringAPI() []Function {
 	}
 }
 
+// longText is from which length on a text's work is charged.
+const longText = 4096
+
 // text is the argument of the functions that take anything: nil and false are the
 // empty string, other values are converted as tostring does.
 func text(t *vm.Thread, i int) string {
 	v := t.Arg(i)
 	if s, ok := v.AsString(); ok {
+		if len(s) >= longText {
+			t.Charge(len(s) / 64)
+		}
 		return s
 	}
 	if !v.Truthy() {

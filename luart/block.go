@@ -26,11 +26,11 @@ func (rt *Runtime) block(t *vm.Thread, how vm.Blocking, f func()) error {
 		return nil
 	}
 	if c == nil {
-		rt.resumed()
+		rt.resumed(c)
 		return nil
 	}
 	c.phase, c.chunk = m.phase, m.chunk
-	rt.resumed()
+	rt.resumed(c)
 	if m.u != nil && m.u.killed {
 		return errKilled
 	}

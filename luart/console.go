@@ -61,7 +61,8 @@ func appendConsole(t *vm.Thread, buf []byte, v vm.Value, depth int) []byte {
 		if depth == maxConsoleDepth {
 			t.Errorf("table is nested too deeply")
 		}
-		for i := 1; i <= maxIndex(tab); i++ {
+		t.Charge(1)
+		for i, n := 1, maxIndex(tab); i <= n; i++ {
 			buf = appendConsole(t, buf, tab.GetInt(i), depth+1)
 		}
 		return buf

@@ -28,6 +28,14 @@ func (l *cpuLimit) check(t *vm.Thread) error {
 	return fmt.Errorf("CPU time limit of %s exceeded", c.settings.CPULimit)
 }
 
+// waited reports whether others may have run since c's code ran, and notes that it
+// runs.
+func (l *cpuLimit) waited(c *Ctx, turn uint64) bool {
+	same := l.owner == c && l.turn == turn
+	l.owner, l.turn = c, turn
+	return !same
+}
+
 // cpuTime is the CPU time of the process. The baton moves from one kernel thread
 // to another, so that a thread's own clock would not do; while Lua code runs, the
 // process does little else.

@@ -46,6 +46,7 @@ type Ctx struct {
 
 	entry   thread    // runs the phase's code
 	threads []*thread // of ngx.thread.spawn, all that are not dead
+	running int       // of them, those that have not ended
 	ending  bool      // the request's code is being ended
 	cutOff  bool      // and subrequests with it
 	ran     bool      // code that may wait has run
@@ -69,6 +70,9 @@ type Ctx struct {
 	raw      bool       // ngx.req.socket(true) has taken the connection
 	programs []*program // that ngx.pipe has started
 	console  bool       // the code is a program's on the command line
+
+	grown        int64 // what the heap has grown by while the code ran
+	memoryErrors int   // that the code was given
 }
 
 // Init ties the context to a request.

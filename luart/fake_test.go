@@ -13,6 +13,7 @@ type fakeLoop struct {
 }
 
 func (l *fakeLoop) Now() time.Time     { return l.now }
+func (l *fakeLoop) Turn() uint64       { return 0 }
 func (l *fakeLoop) UpdateTime()        { l.now = l.now.Add(time.Millisecond) }
 func (l *fakeLoop) Go(f func())        { f() }
 func (l *fakeLoop) Next(f func())      { f() }

@@ -23,6 +23,9 @@ func (rt *Runtime) spent(t *vm.Thread) error {
 	if ch := rt.asked.ch.Swap(nil); ch != nil {
 		*ch <- hostTrace(t, true)
 	}
+	if rt.memory.limit > 0 {
+		rt.memory.look(context(t))
+	}
 	if !rt.cpuLimited {
 		return nil
 	}

@@ -212,7 +212,7 @@ func balancerBind(t *vm.Thread) int {
 // 300 on.
 func (rt *Runtime) RunBalancer(c *Ctx, fn *vm.Function) int {
 	c.exited = false
-	rt.resumed()
+	rt.resumed(c)
 	_, err := rt.runFilter(c, PhaseBalancer, fn)
 	exited, rc := c.exited, c.exitCode
 	c.exited = false

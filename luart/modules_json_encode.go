@@ -14,6 +14,21 @@ type jsonWriter struct {
 	t   *vm.Thread
 	buf []byte
 	err string
+
+	charged int // bytes of buf that are accounted for
+}
+
+// account charges the work, and what buf has grown by.
+func (w *jsonWriter) account(work int) {
+	w.t.Charge(work)
+	w.accountBytes()
+}
+
+func (w *jsonWriter) accountBytes() {
+	if n := len(w.buf) - w.charged; n >= chargeBytes {
+		w.charged = len(w.buf)
+		w.t.ChargeBytes(n)
+	}
 }
 
 func (rt *Runtime) jsonEncode(t *vm.Thread, cfg *jsonConfig, safe bool) int {
@@ -42,6 +57,7 @@ func (w *jsonWriter) value(v vm.Value, depth int) bool {
 	case vm.TypeString:
 		s, _ := v.AsString()
 		w.string(s)
+		w.accountBytes()
 	case vm.TypeNumber:
 		f, _ := v.AsNumber()
 		w.number(v, f)
@@ -76,6 +92,7 @@ func (w *jsonWriter) value(v vm.Value, depth int) bool {
 }
 
 func (w *jsonWriter) table(v vm.Value, tab *vm.Table, depth int) {
+	w.account(1) // a table may be in another one many times
 	if depth > w.cfg.encodeDepth {
 		if w.err == "" {
 			w.err = "Cannot serialise, excessive nesting (" + itoa(depth) + ")"
@@ -137,6 +154,9 @@ func (w *jsonWriter) array(tab *vm.Table, n, depth int) {
 	w.buf = append(w.buf, '[')
 	first := true
 	for i := 1; i <= n && w.err == ""; i++ {
+		if i%chargeEvery == 0 { // there may be more holes than elements
+			w.account(chargeEvery)
+		}
 		start := len(w.buf)
 		if !first {
 			w.buf = append(w.buf, ',')

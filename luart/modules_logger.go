@@ -50,7 +50,7 @@ func (b *sharedBuffer) failed(rt *Runtime, err error) {
 	c := &Ctx{rt: rt, phase: PhaseTimer, settings: rt.cfg.Settings, log: contextLogger{rt.cfg.Log, ", context: ngx.timer"}}
 	for _, l := range all {
 		t := rt.thread(c)
-		rt.resumed()
+		rt.resumed(c)
 		_, err := c.runEntry(t, l.onError, vm.String(writeError(err)))
 		rt.release(t)
 		rt.finish(c, err)

@@ -56,6 +56,7 @@ type Logger interface {
 type Loop interface {
 	Now() time.Time // cached once a turn
 	UpdateTime()
+	Turn() uint64 // counts the turns
 	// Go runs f with the baton as a task of its own, later in this turn.
 	Go(f func())
 	// Next runs f with the baton as a task of its own, before anything else, as soon

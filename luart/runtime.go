@@ -50,6 +50,9 @@ type Config struct {
 	ThreadPools     []ThreadPool
 	WorkerThreadVMs int
 	Net             Net
+	// MemoryLimit is the size of the heap from which on Lua code that wants more fails;
+	// 0 is none.
+	MemoryLimit int64
 	// Console is the machine of a program on the command line, nil for a new one.
 	Console *vm.VM
 	// Directive finds the function behind a directive that makes one value of another;
@@ -84,6 +87,7 @@ type Runtime struct {
 	initWorkerLog Logger
 	cpu           cpuLimit
 	cpuLimited    bool
+	memory        memoryWatch
 	asked         question
 	timers        timers
 	pools         []*threadPool // those that were used
@@ -133,6 +137,7 @@ func New(cfg Config) *Runtime {
 		rt.guardGlobals()
 	}
 	rt.vm.SetBudget(budgetUnits, rt.spent)
+	rt.limitMemory(cfg.MemoryLimit)
 	return rt
 }
 
@@ -315,7 +320,7 @@ func (rt *Runtime) Run(c *Ctx, phase Phase, fn *vm.Function) int {
 		c.watchClient()
 	}
 	t := rt.thread(c)
-	rt.resumed()
+	rt.resumed(c)
 	_, err := c.runEntry(t, fn.Value())
 	c.unwatchClient()
 	c.traceEnd(err)
@@ -398,7 +403,7 @@ func (rt *Runtime) finish(c *Ctx, err error) int {
 		return Error
 	}
 	status := statusInternalError
-	if isAbort {
+	if isAbort && !errors.As(abort.Err, &memoryError{}) {
 		status = statusUnavailable
 	}
 	logText(c.logger(rt), LevelError, "lua entry thread aborted: "+describe(err))
@@ -425,7 +430,7 @@ func (rt *Runtime) runInit(phase Phase, name string, fn *vm.Function, err error)
 	c := &Ctx{rt: rt, phase: phase, settings: rt.cfg.Settings}
 	if err == nil {
 		t := rt.thread(c)
-		rt.resumed()
+		rt.resumed(c)
 		_, err = c.runEntry(t, fn.Value())
 		c.closeSockets()
 		rt.release(t)
@@ -468,7 +473,13 @@ func (rt *Runtime) Unuse() {
 }
 
 // resumed is called whenever Lua code gets the baton: its time begins anew.
-func (rt *Runtime) resumed() { rt.cpu.armed, rt.cpu.tripped = false, false }
+func (rt *Runtime) resumed(c *Ctx) {
+	rt.memory.resumed(c)
+	if rt.cpuLimited && !rt.cpu.waited(c, rt.cfg.Loop.Turn()) {
+		return // another thread of the same code has had the baton
+	}
+	rt.cpu.armed, rt.cpu.tripped = false, false
+}
 
 // SetCPULimit switches the check of CPU time on; the limit itself is in the
 // settings of the location.
@@ -484,4 +495,7 @@ type cpuLimit struct {
 	armed   bool // start is when the running code got the baton, or soon after
 	tripped bool // the running code has been stopped
 	start   time.Duration
+
+	owner *Ctx   // whose code had the baton last
+	turn  uint64 // of the loop, when it got it
 }

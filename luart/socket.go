@@ -235,7 +235,7 @@ func (c *Ctx) beginWait(t *vm.Thread, x closer) (waitMark, error) {
 
 func (c *Ctx) endWait(m waitMark) error {
 	c.phase, c.chunk = m.phase, m.chunk
-	c.rt.resumed()
+	c.rt.resumed(c)
 	if m.u != nil {
 		m.u.blockedOn = nil
 		if m.u.killed {

@@ -13,10 +13,12 @@ import (
 // beside others in their waits.
 type thread struct {
 	t         *vm.Thread
+	ctx       *Ctx // of a spawned thread, until the request forgets it
 	parent    *thread
 	wait      Waiter // where it is parked
 	state     threadState
 	killed    bool
+	zombies   int        // of the threads that it has spawned
 	cancel    func()     // undoes what it waits for, when it is killed
 	blockedOn closer     // is closed then: the socket that it waits in
 	spawner   *vm.Thread // the code that may wait for it: a coroutine of the parent perhaps
@@ -78,10 +80,8 @@ func (c *Ctx) current(t *vm.Thread) *thread {
 
 // find is the light thread of that thread of the machine, nil if it is none.
 func (c *Ctx) find(t *vm.Thread) *thread {
-	for _, u := range c.threads {
-		if u.t == t {
-			return u
-		}
+	if u, ok := t.Owner.(*thread); ok && u.ctx == c {
+		return u
 	}
 	if c.entry.t == t {
 		return &c.entry
@@ -114,7 +114,7 @@ func (c *Ctx) wait(u *thread, park func() error) error {
 	phase, chunk := c.phase, c.chunk
 	err := park()
 	c.phase, c.chunk = phase, chunk
-	c.rt.resumed()
+	c.rt.resumed(c)
 	if u.killed {
 		return errKilled
 	}
@@ -125,7 +125,7 @@ func (c *Ctx) wait(u *thread, park func() error) error {
 // reports whether the thread goes on.
 func (c *Ctx) waited(t *vm.Thread, phase Phase) bool {
 	c.phase = phase
-	c.rt.resumed()
+	c.rt.resumed(c)
 	u := c.current(t)
 	return u == nil || !u.killed
 }
@@ -196,6 +196,9 @@ func (c *Ctx) join(err error) error {
 	if c.ending {
 		err = c.endErr
 	}
+	for _, u := range c.threads {
+		u.ctx = nil
+	}
 	clear(c.threads)
 	c.threads = c.threads[:0]
 	c.ending, c.endErr = false, nil
@@ -203,14 +206,13 @@ func (c *Ctx) join(err error) error {
 }
 
 // alive is how many spawned threads have not ended.
-func (c *Ctx) alive() int {
-	n := 0
-	for _, u := range c.threads {
-		if u.state == threadRunning {
-			n++
-		}
-	}
-	return n
+func (c *Ctx) alive() int { return c.running }
+
+// add enters a thread that is about to run.
+func (c *Ctx) add(u *thread) {
+	c.prune()
+	c.threads = append(c.threads, u)
+	c.running++
 }
 
 // end ends all threads of the request, because of err.
@@ -256,6 +258,10 @@ func (c *Ctx) prune() {
 
 // forget drops the zombies among the children of a thread that has ended.
 func (c *Ctx) forget(parent *thread) {
+	if parent.zombies == 0 {
+		return
+	}
+	parent.zombies = 0
 	for _, u := range c.threads {
 		if u.parent == parent && u.state == threadZombie {
 			u.state, u.results = threadDead, nil
@@ -263,11 +269,15 @@ func (c *Ctx) forget(parent *thread) {
 	}
 }
 
+// spawnCharge is the work that starting a thread counts as: its stack is not small.
+const spawnCharge = 64
+
 func threadSpawn(t *vm.Thread, c *Ctx) int {
 	fn, ok := t.Arg(1).AsFunction()
 	if !ok || fn.IsGo() {
 		return argError(t, 1, "Lua function expected")
 	}
+	t.Charge(spawnCharge)
 	parent := c.current(t)
 	if parent == nil {
 		return raise(t, "no co ctx found")
@@ -280,8 +290,7 @@ func threadSpawn(t *vm.Thread, c *Ctx) int {
 	for i, n := 2, t.NArgs(); i <= n; i++ {
 		args = append(args, t.Arg(i))
 	}
-	c.prune()
-	c.threads = append(c.threads, u)
+	c.add(u)
 	phase := c.phase
 	w := parent.wait
 	c.rt.cfg.Loop.Next(func() {
@@ -299,9 +308,10 @@ func threadSpawn(t *vm.Thread, c *Ctx) int {
 
 // newThread is a light thread that has not begun to run.
 func (c *Ctx) newThread(t *vm.Thread, parent *thread, fn *vm.Function) *thread {
-	u := &thread{t: c.rt.vm.NewThread(), parent: parent, spawner: t, wait: c.rt.cfg.Loop.NewWaiter()}
+	u := &thread{t: c.rt.vm.NewThread(), ctx: c, parent: parent, spawner: t, wait: c.rt.cfg.Loop.NewWaiter()}
 	u.t.Data = t.Data
 	u.t.Start(fn.Value())
+	u.t.Owner = u
 	return u
 }
 
@@ -310,7 +320,7 @@ func (c *Ctx) runThread(u *thread, args []vm.Value) {
 	var results []vm.Value
 	err := error(nil)
 	if !u.killed {
-		c.rt.resumed()
+		c.rt.resumed(c)
 		results, err = c.drive(u, args)
 	}
 	c.threadEnded(u, results, err)
@@ -325,6 +335,7 @@ func (c *Ctx) runThread(u *thread, args []vm.Value) {
 func (c *Ctx) threadEnded(u *thread, results []vm.Value, err error) {
 	c.forget(u)
 	u.state = threadDead
+	c.running--
 	if u.killed {
 		return
 	}
@@ -354,6 +365,7 @@ func (c *Ctx) threadEnded(u *thread, results []vm.Value, err error) {
 		return
 	}
 	u.state = threadZombie
+	u.parent.zombies++
 	if u.awaiter != nil {
 		u.awaiter.Wake(nil)
 	}
@@ -426,8 +438,14 @@ func takeResults(t *vm.Thread, u *thread) int {
 		t.Push(v)
 	}
 	n := len(u.results)
-	u.state, u.results = threadDead, nil
+	u.bury()
 	return n
+}
+
+// bury makes a zombie dead.
+func (u *thread) bury() {
+	u.state, u.results = threadDead, nil
+	u.parent.zombies--
 }
 
 func threadKill(t *vm.Thread, c *Ctx) int {
@@ -446,7 +464,7 @@ func threadKill(t *vm.Thread, c *Ctx) int {
 	case u.subrequests > 0:
 		return fail(t, "pending subrequests")
 	case u.state == threadZombie:
-		u.state, u.results = threadDead, nil
+		u.bury()
 		return fail(t, "already terminated")
 	case u.state == threadDead || u.killed:
 		return fail(t, "already waited or killed")

@@ -141,7 +141,7 @@ func (x *timer) fire() {
 	rt.timers.running++
 	c := &Ctx{rt: rt, phase: PhaseTimer, settings: x.settings, log: x.log}
 	t := rt.thread(c)
-	rt.resumed()
+	rt.resumed(c)
 	_, err := c.runEntry(t, x.fn.Value(), x.args...)
 	rt.release(t)
 	rt.finish(c, err)

@@ -79,6 +79,7 @@ func (rt *Runtime) newSideVM() *sideVM {
 	}
 	side := &Runtime{cfg: cfg, vm: vm.New()}
 	m := side.vm
+	m.SetMemoryLimit(rt.cfg.MemoryLimit)
 	side.refuseNative()
 	side.openModules()
 	ngx := m.NewTable(0, 32)

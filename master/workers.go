@@ -77,6 +77,7 @@ func (m *master) onMessage(w *worker, msg *ipc.Message) {
 		w.reason = msg.Text
 	case ipc.Draining:
 		w.drains = true
+		m.leaves(w)
 	case ipc.Dumped:
 		m.killHung(w)
 	case ipc.Beat:
@@ -141,6 +142,26 @@ func (m *master) isReady(w *worker) {
 	if g := w.gen; g == m.next && g.started && g.allReady() {
 		m.promote(g)
 	}
+}
+
+// leaves: a worker drains. If nobody has told it to, another one takes its place at once.
+func (m *master) leaves(w *worker) {
+	g, s := w.gen, w.slot
+	if w.state != ready || g != m.cur || m.quit || m.term || m.up.over {
+		return
+	}
+	m.log.Logf(logging.Notice, 0, "%v shuts down by itself, another one takes its place", w)
+	w.state = quitting
+	if m.env.now().Sub(w.started) >= earlyDeath {
+		s.failures = 0
+	} else {
+		s.failures++
+	}
+	s.w = nil
+	if !s.isAgent() {
+		m.adopt(g, w)
+	}
+	m.replace(g, s)
 }
 
 // tell sends a message that the worker may as well miss.

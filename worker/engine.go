@@ -30,6 +30,8 @@ type Hooks struct {
 	InitWorker func(srv *http.Server, info *Info) error
 	// Memory is what the Lua state holds.
 	Memory func(srv *http.Server) uint64
+	// Outgrown says why the process is to be replaced by another one, "" if it is not.
+	Outgrown func(srv *http.Server) string
 	// Traceback asks the Lua code that runs where it is. It is called from any goroutine, without the baton.
 	Traceback func(srv *http.Server) <-chan string
 	// Exit runs exit_worker_by_lua. It may wait for a short time.
@@ -112,7 +114,9 @@ type engine struct {
 const gcPercent = 400
 
 func newEngine(cycle *conf.Cycle, log *logging.Log, hooks *Hooks, slot, workers int) (*engine, error) {
-	debug.SetGCPercent(gcPercent)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	l, err := loop.New()
 	if err != nil {
 		return nil, err

@@ -201,6 +201,13 @@ func (p *process) sendBeat() {
 	// A master that does not read misses a beat; one that is gone is seen by the reader.
 	_ = p.conn.Send(&ipc.Message{Type: ipc.Beat, Stats: st})
 	p.loop.SetTimer(&p.beat, beatInterval)
+	if p.hooks.Outgrown == nil || p.info.exiting {
+		return
+	}
+	if why := p.hooks.Outgrown(p.srv); why != "" {
+		p.log.Log(logging.Alert, 0, why+", another worker process is to take the place of this one")
+		p.drain()
+	}
 }
 
 // listen takes the master's messages, in a goroutine of its own.

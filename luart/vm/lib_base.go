@@ -80,10 +80,14 @@ func baseAssert(t *Thread) int {
 
 var gcOptions = []string{"collect", "stop", "restart", "count", "step", "setpause", "setstepmul", "isrunning"}
 
+// collectCharge is the work that a collection counts as.
+const collectCharge = 1 << 14
+
 func baseCollectGarbage(t *Thread) int {
 	w := &t.m.weak
 	switch gcOptions[t.CheckOption(1, "collect", gcOptions...)] {
 	case "collect":
+		t.Charge(collectCharge)
 		t.collect()
 		t.PushInt(0)
 	case "stop", "restart":
@@ -92,6 +96,7 @@ func baseCollectGarbage(t *Thread) int {
 	case "count":
 		t.PushNumber(float64(t.m.MemoryInUse()) / 1024)
 	case "step": // there is only one step: a full cycle
+		t.Charge(collectCharge)
 		t.collect()
 		t.PushBool(true)
 	case "setpause":
@@ -104,13 +109,17 @@ func baseCollectGarbage(t *Thread) int {
 	return 1
 }
 
-// collect runs a full collection. What the dead part of the stack still refers
-// to is cleared first.
-func (t *Thread) collect() {
+// dropDead clears what the dead part of the stack still refers to.
+func (t *Thread) dropDead() {
 	clear(t.stack[t.scratch():])
 	for i := t.ci + 1; i < len(t.frames); i++ {
 		t.frames[i] = frame{}
 	}
+}
+
+// collect runs a full collection.
+func (t *Thread) collect() {
+	t.dropDead()
 	t.collectWeak()
 	// Finalizers run on a goroutine of their own; one of an object that died
 	// in the same cycle says when those before it are queued.

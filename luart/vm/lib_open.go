@@ -8,6 +8,11 @@ type libState struct {
 	Block func(t *Thread, how Blocking, f func()) error
 	// Exit ends the process for os.exit; nil means os.Exit.
 	Exit func(code int)
+	// OverMemory says what becomes of the thread for which a heap at its limit has no
+	// room: true is an error that Lua can catch, an error one that it cannot. n is
+	// how many bytes it wants for a string, 0 if it only runs, over how many there
+	// would be too many.
+	OverMemory func(t *Thread, n, over int64) (fail bool, abort error)
 	// OnLoad is called with every source before it is compiled.
 	OnLoad func(source []byte)
 	// HostTrace makes the tracebacks of errors that reach the host, in place of

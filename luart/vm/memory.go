@@ -3,6 +3,7 @@ package vm
 import (
 	"runtime"
 	"runtime/metrics"
+	"time"
 	"unsafe"
 )
 
@@ -12,6 +13,9 @@ import (
 type memory struct {
 	limit   int64
 	charged int64
+
+	collected time.Time     // when the last collection ended that was made for room
+	took      time.Duration // and how long it took
 }
 
 // memoryStep is how many charged bytes, and memoryUnits how many units of work,
@@ -27,12 +31,32 @@ const (
 	threadSize = int(unsafe.Sizeof(Thread{}) + initialStack*unsafe.Sizeof(Value{}) + initialFrames*unsafe.Sizeof(frame{}))
 )
 
+// While the heap stays near the limit collections take a part of the time only:
+// until the next one is due the heap may exceed the limit by a half.
+const collectShare = 8
+
 // MemoryInUse returns the bytes of the heap's objects, dead ones that are not
 // yet swept included.
 func (m *VM) MemoryInUse() int64 {
-	s := [1]metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	s := [1]metrics.Sample{{Name: objectBytes}}
 	metrics.Read(s[:])
 	return int64(s[0].Value.Uint64())
+}
+
+const objectBytes = "/memory/classes/heap/objects:bytes"
+
+// TakenMemory returns what a limit is compared with: the bytes of objects, dead
+// ones that are not yet swept included, and of stacks.
+func TakenMemory() int64 { return withStacks(objectBytes) }
+
+// LiveMemory returns the bytes that the last collection found in use, and those of
+// stacks.
+func LiveMemory() int64 { return withStacks("/gc/heap/live:bytes") }
+
+func withStacks(metric string) int64 {
+	s := [2]metrics.Sample{{Name: metric}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	metrics.Read(s[:])
+	return int64(s[0].Value.Uint64() + s[1].Value.Uint64())
 }
 
 // SetMemoryLimit makes Lua fail with "not enough memory" while the heap is
@@ -62,8 +86,8 @@ func (t *Thread) chargeString(n int) {
 		return
 	}
 	mem.charged = 0
-	if t.overLimit(int64(n)) {
-		t.throwf("not enough memory")
+	if th := t.checkMemory(int64(n)); th != nil {
+		panic(th)
 	}
 }
 
@@ -105,20 +129,51 @@ func (t *Thread) chargeTable(narr, nhash int) {
 // fits reports whether the heap has room for n more bytes.
 func (m *VM) fits(n int) bool {
 	limit := m.memory.limit
-	if limit == 0 || m.MemoryInUse()+int64(n) <= limit {
+	if limit == 0 || TakenMemory()+int64(n) <= limit {
 		return true
 	}
 	runtime.GC()
-	return m.MemoryInUse()+int64(n) <= limit
+	return TakenMemory()+int64(n) <= limit
 }
 
-// overLimit looks at whether the heap has no room for n more bytes, and again
-// after a collection.
-func (t *Thread) overLimit(n int64) bool {
+// checkMemory returns the error to throw when the heap has no room for n more
+// bytes.
+func (t *Thread) checkMemory(n int64) *thrown {
 	m := t.m
-	if m.memory.limit == 0 || m.MemoryInUse()+n <= m.memory.limit {
-		return false
+	mem := &m.memory
+	over := TakenMemory() + n - mem.limit
+	if over > 0 && n <= mem.limit {
+		if over < mem.limit/2 && time.Since(mem.collected) < collectShare*mem.took {
+			return nil
+		}
+		over = t.makeRoom() + n - mem.limit
 	}
-	t.collect()
-	return m.MemoryInUse()+n > m.memory.limit
+	if over <= 0 {
+		return nil
+	}
+	if m.OverMemory != nil {
+		fail, err := m.OverMemory(t, n, over)
+		switch {
+		case err != nil:
+			return &thrown{value: String(err.Error()), abort: err}
+		case !fail:
+			return nil
+		}
+	}
+	return &thrown{value: String(t.Where(0) + "not enough memory")}
+}
+
+// makeRoom collects and returns what is in use then.
+func (t *Thread) makeRoom() int64 {
+	mem := &t.m.memory
+	start := time.Now()
+	if t.m.weak.tables != nil {
+		t.collect()
+	} else {
+		t.dropDead()
+		runtime.GC()
+	}
+	mem.collected = time.Now()
+	mem.took = mem.collected.Sub(start)
+	return TakenMemory()
 }

@@ -166,17 +166,16 @@ func (t *Thread) Charge(n int) {
 func (t *Thread) spend() *thrown {
 	m := t.m
 	m.budget = max(m.budgetEvery, 1)
-	if m.memory.limit > 0 && t.overLimit(0) {
-		return &thrown{value: String(t.Where(0) + "not enough memory")}
+	if m.budgetHook != nil {
+		top, base, nargs := t.top, t.base, t.nargs
+		err := m.budgetHook(t)
+		t.top, t.base, t.nargs = top, base, nargs
+		if err != nil {
+			return &thrown{value: String(err.Error()), abort: err}
+		}
 	}
-	if m.budgetHook == nil {
-		return nil
-	}
-	top, base, nargs := t.top, t.base, t.nargs
-	err := m.budgetHook(t)
-	t.top, t.base, t.nargs = top, base, nargs
-	if err != nil {
-		return &thrown{value: String(err.Error()), abort: err}
+	if m.memory.limit > 0 {
+		return t.checkMemory(0)
 	}
 	return nil
 }

@@ -30,6 +30,8 @@ type Thread struct {
 
 	// Data is the host's; a coroutine inherits it from its creator.
 	Data any
+	// Owner is the host's, too; no coroutine inherits it.
+	Owner any
 }
 
 type threadStatus uint8
@@ -132,6 +134,7 @@ func (t *Thread) Reset() {
 	}
 	t.ci, t.top, t.base, t.nargs = -1, 0, 0, 0
 	t.status, t.resumer, t.nGo, t.hook, t.hookFlag, t.Data = stSuspended, nil, 0, nil, 0, nil
+	t.Owner = nil
 	t.stops = 0
 	t.env = t.m.globals
 }

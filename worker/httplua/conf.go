@@ -39,6 +39,7 @@ type mainConf struct {
 	workerThreadVMs      conf.Setting[int]
 	threadCache          conf.Setting[int]
 	mallocTrim           conf.Setting[int] // give memory back after so many requests
+	memory               memoryConf
 	captureLog           conf.Setting[int]
 	saRestart            conf.Setting[bool]
 	loadRestyCore        conf.Setting[bool]
@@ -101,7 +102,7 @@ var Module = &conf.Module{
 		m.maxRunningTimers.Merge(conf.Setting[int]{}, 256)
 		m.workerThreadVMs.Merge(conf.Setting[int]{}, 10)
 		m.threadCache.Merge(conf.Setting[int]{}, 1024)
-		return nil
+		return m.memory.check()
 	},
 	MergeSrv: func(_ *conf.Conf, prev, c any) error {
 		if s := c.(*srvConf); s.serverRewrite == nil {
@@ -155,6 +156,7 @@ func commands() []conf.Command {
 			Doc: "stops Lua code that uses more CPU time than this without ever waiting: 503; 0 is no limit (not in ngx_lua)"},
 	}
 	list = append(list, flagCommands()...)
+	list = append(list, memoryCommands()...)
 	list = append(list, socketCommands()...)
 	list = append(list, tlsCommands()...)
 	list = append(list, sharedCommands()...)

@@ -16,6 +16,9 @@ func (l eventLoop) NewTimer(f func()) luart.Timer {
 	return &timer{l: l.Loop, t: loop.NewTimer(f)}
 }
 
+// Turn is the number of the loop's turn.
+func (l eventLoop) Turn() uint64 { return l.Stats().Turns }
+
 type waiter struct {
 	l *loop.Loop
 	w loop.Waiter

@@ -58,6 +58,7 @@ func InitConsole(srv *http.Server, info luart.Worker, configure string, m *vm.VM
 func start(srv *http.Server, info luart.Worker, configure string, console *vm.VM) error {
 	cycle, m := srv.Cycle(), mainConfOf(srv)
 	m.debug = cycle.Debug
+	m.memory.apply()
 	w := &Worker{main: m}
 	w.cfg = luart.Config{
 		Console: console,
@@ -90,7 +91,8 @@ func start(srv *http.Server, info luart.Worker, configure string, console *vm.VM
 		WorkerThreadVMs: m.workerThreadVMs.V,
 		Timers: luart.TimerLimits{Pending: m.maxPendingTimers.V, Running: m.maxRunningTimers.V,
 			Hold: srv.Hold, Release: srv.Unhold},
-		Net: newNetwork(srv),
+		Net:         newNetwork(srv),
+		MemoryLimit: m.memory.soft.V,
 	}
 	if n := m.captureLog.V; n > 0 {
 		captured := luart.NewErrorLog(n)
