@@ -28,10 +28,6 @@ type geoRange struct {
 
 func setGeo(cf *conf.Conf, _ any) error {
 	g := &geoTable{networks: make(map[netip.Prefix][]byte)}
-	name, err := blockVariable(cf.Args[len(cf.Args)-1])
-	if err != nil {
-		return err
-	}
 	if len(cf.Args) == 3 {
 		source, err := blockVariable(cf.Args[1])
 		if err != nil {
@@ -40,6 +36,10 @@ func setGeo(cf *conf.Conf, _ any) error {
 		if g.source, err = CompileScript(cf, "${"+source+"}"); err != nil {
 			return err
 		}
+	}
+	name, err := blockVariable(cf.Args[len(cf.Args)-1])
+	if err != nil {
+		return err
 	}
 	keep := true
 	err = cf.ParseEntries(func(cf *conf.Conf) error {

@@ -106,7 +106,7 @@ func init() {
 			Doc: "The 32 digits of base32; 0123456789abcdefghijklmnopqrstuv by default."},
 	}
 	setMiscModule.Commands = append(setMiscModule.Commands, conf.Command{
-		Name: "upstream_list", Ctx: anyLevel, Args: conf.TwoMore, Level: conf.MainConf, Set: setUpstreamList,
+		Name: "upstream_list", Ctx: conf.HTTP | conf.Server, Args: conf.TwoMore, Level: conf.MainConf, Set: setUpstreamList,
 		Doc: "A name for a list of upstream groups, for set_hashed_upstream.",
 	})
 	for _, f := range setFunctions() {
