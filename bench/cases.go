@@ -87,6 +87,7 @@ var coreCases = []benchCase{
 	{name: "Lua hello with access log, buffer=32k", path: "/buffered-hello", connections: 50},
 	{name: "a line by Lua, ffi and write(2)", path: "/log-ffi", connections: 50},
 	{name: "a line by Lua, resty.logger.file (nginx: ffi)", path: "/log-file", connections: 50},
+	{name: "a line by Lua, resty.logger.file, buffer_size=32k (nginx: ffi)", path: "/log-held", connections: 50},
 }
 
 // configuration is the inside of nginx.conf, the same for both programs.
@@ -114,11 +115,13 @@ http {
 		ffi.cdef "int open(const char *path, int flags, int mode); long write(int fd, const void *buf, size_t count);"
 		local fd = ffi.C.open(ngx.config.prefix() .. "logs/ffi.log", 1 + 64 + 1024, 420)
 		function log_ffi(line) return ffi.C.write(fd, line, #line) end
-		log_file = log_ffi
+		log_file, log_held = log_ffi, log_ffi
 		local ok, logger = pcall(require, "resty.logger.file")
 		if ok then
 			local log = assert(logger:new{ path = "logs/file.log" })
 			function log_file(line) return log:write(line) end
+			local held = assert(logger:new{ path = "logs/held.log", buffer_size = "32k" })
+			function log_held(line) return held:write(line) end
 		end
 		API_GLOBALS
 		function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end
@@ -211,6 +214,9 @@ http {
 		location = /logged-hello { access_log logs/access.log; content_by_lua_block { ngx.say("Hello, world!") } }
 		location = /log-ffi {
 			content_by_lua_block { log_ffi(ngx.now() .. " " .. ngx.var.remote_addr .. " " .. ngx.var.request_uri .. " hello\n") ngx.say("Hello, world!") }
+		}
+		location = /log-held {
+			content_by_lua_block { log_held(ngx.now() .. " " .. ngx.var.remote_addr .. " " .. ngx.var.request_uri .. " hello\n") ngx.say("Hello, world!") }
 		}
 		location = /log-file {
 			content_by_lua_block { log_file(ngx.now() .. " " .. ngx.var.remote_addr .. " " .. ngx.var.request_uri .. " hello\n") ngx.say("Hello, world!") }
