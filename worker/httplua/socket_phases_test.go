@@ -72,9 +72,10 @@ func TestSocketInFilters(t *testing.T) {
 			assert(s:setkeepalive())
 			return answer
 		end
-	}`, `location / {
-		set_by_lua_block $set { return ngx.socket and "set" }
-		rewrite_by_lua_block { ngx.ctx.all = ask("rewrite") }
+	}
+	init_worker_by_lua_block { begun = ask("worker") }`, `location / {
+		set_by_lua_block $set { return ask("set") }
+		rewrite_by_lua_block { ngx.ctx.all = begun .. " " .. ngx.var.set .. ask(" rewrite") }
 		access_by_lua_block { ngx.ctx.all = ngx.ctx.all .. ask(" access") }
 		content_by_lua_block { ngx.say(ngx.ctx.all) ngx.flush(true) ngx.say("second") }
 		header_filter_by_lua_block { ngx.header["X-Asked"] = ask("header") }
@@ -96,7 +97,7 @@ func TestSocketInFilters(t *testing.T) {
 			}
 			defer r.Body.Close()
 			body, err := io.ReadAll(r.Body)
-			if err != nil || string(body) != "body: rewrite access\nbody: second\n" || r.Header.Get("X-Asked") != "header" {
+			if err != nil || string(body) != "body: worker set rewrite access\nbody: second\n" || r.Header.Get("X-Asked") != "header" {
 				t.Errorf("%q %v %v", body, r.Header, err)
 			}
 		})
