@@ -71,10 +71,17 @@ func tabConcat(t *Thread) int {
 	out, buf := newStringBuf(total)
 	at := 0
 	for k := i; k <= j; k++ {
-		at += copy(buf[at:], tbl.GetInt(k).str().s)
+		v := tbl.GetInt(k)
+		if !v.isStr() || len(v.str().s) > total-at {
+			return t.concatMixed(tbl, sep, i, j) // changed while the hook ran
+		}
+		at += copy(buf[at:], v.str().s)
 		if k < j {
 			at += copy(buf[at:], sep)
 		}
+	}
+	if at < total {
+		return t.concatMixed(tbl, sep, i, j)
 	}
 	t.Push(out.value())
 	return 1
@@ -331,7 +338,8 @@ func tabSort(t *Thread) int {
 }
 
 // sortPlain sorts numbers or strings; it reports false for other elements,
-// and for NaN, whose place depends on the algorithm.
+// and for NaN, whose place depends on the algorithm. It works on a copy: the hook of
+// the budget may let others change the table.
 func (t *Thread) sortPlain(a []Value) bool {
 	if len(a) < 2 {
 		return true
@@ -346,7 +354,7 @@ func (t *Thread) sortPlain(a []Value) bool {
 		}
 		sortChunks(t, f, cmp.Compare[float64])
 		for i := range a {
-			a[i].n = math.Float64bits(f[i])
+			a[i] = num(f[i])
 		}
 	case a[0].isStr():
 		for i := range a {
@@ -354,7 +362,10 @@ func (t *Thread) sortPlain(a []Value) bool {
 				return false
 			}
 		}
-		sortChunks(t, a, func(x, y Value) int { return strings.Compare(x.str().s, y.str().s) })
+		t.chargeString(len(a) * valueSize)
+		b := slices.Clone(a)
+		sortChunks(t, b, func(x, y Value) int { return strings.Compare(x.str().s, y.str().s) })
+		copy(a, b)
 	default:
 		return false
 	}

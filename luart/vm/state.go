@@ -166,8 +166,13 @@ func (t *Thread) Charge(n int) {
 func (t *Thread) spend() *thrown {
 	m := t.m
 	m.budget = max(m.budgetEvery, 1)
+	top, base, nargs := t.top, t.base, t.nargs
+	if m.finalizers.pending.Load() {
+		t.top = t.scratch()
+		t.runFinalizers()
+		t.top = top
+	}
 	if m.budgetHook != nil {
-		top, base, nargs := t.top, t.base, t.nargs
 		err := m.budgetHook(t)
 		t.top, t.base, t.nargs = top, base, nargs
 		if err != nil {

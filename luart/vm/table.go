@@ -356,13 +356,16 @@ func (t *Table) setList(start int, list []Value) {
 		return
 	}
 	if n := start + len(list); n > cap(t.arr) {
+		if start > 0 { // a constructor longer than what its instruction can say
+			n = max(n, 2*cap(t.arr))
+		}
 		a := make([]Value, len(t.arr), n)
 		copy(a, t.arr)
 		t.arr = a
 	}
 	t.arr = append(t.arr[:start], list...)
 	if t.nodes != &noNodes {
-		for i := range t.arr {
+		for i := start; i < len(t.arr); i++ {
 			if n := t.findInt(i + 1); n != nil {
 				n.v = Nil
 			}

@@ -20,6 +20,7 @@ type weakTables struct {
 	// point, whether the tables grew so much that a collection pays.
 	cycle   *atomic.Bool
 	watched bool
+	cycles  int // of the collector since weak tables were cleared
 	left    int // entries after the last collection
 
 	pause, stepMul gcTuning
@@ -79,8 +80,12 @@ func (m *VM) watchCycle() {
 	})
 }
 
+// weakCycles is after how many cycles of Go's collector weak tables are cleared
+// however small they are.
+const weakCycles = 16
+
 // cycleEnded collects after a cycle of Go's collector if the weak tables have
-// twice the entries that the last collection left.
+// twice the entries that the last collection left, or it has been long since.
 func (t *Thread) cycleEnded() {
 	w := &t.m.weak
 	if !w.watched || !w.cycle.Load() {
@@ -98,7 +103,9 @@ func (t *Thread) cycleEnded() {
 			delete(w.tables, p)
 		}
 	}
-	if n > 2*w.left+minWeakEntries && !w.stopped {
+	w.cycles++
+	if (n > 2*w.left+minWeakEntries || w.cycles >= weakCycles && n > 0) && !w.stopped {
+		w.cycles = 0
 		t.collectWeak()
 	}
 	if len(w.tables) > 0 {
