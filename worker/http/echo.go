@@ -107,7 +107,7 @@ func init() {
 	}
 	echoModule.Commands = []conf.Command{
 		content("echo", conf.AnyArgs, echoText, "Sends its arguments, with spaces between them and a newline unless -n comes first."),
-		content("echo_duplicate", conf.Take2, echoDuplicate, "Sends a text a number of times."),
+		content("echo_duplicate", conf.TwoMore, echoDuplicate, "Sends a text a number of times."),
 		content("echo_flush", conf.NoArgs, func(x *echoRun, _ [][]byte) int { return sent(x.r.Flush(false)) }, "Sends what is held back of the output."),
 		content("echo_sleep", conf.Take1, echoSleep, "Waits some seconds, which may have decimals."),
 		content("echo_blocking_sleep", conf.Take1, echoSleep, "The same as echo_sleep: it does not keep the worker from other requests."),
@@ -124,7 +124,7 @@ func init() {
 			"Sends the response of a request: method, URI, -q arguments, -b body, -f file with the body."),
 		content("echo_subrequest_async", conf.TwoMore, func(x *echoRun, args [][]byte) int { return x.subrequest(args, false) },
 			"Likewise, without waiting for it."),
-		content("echo_foreach_split", conf.Take2, echoForeach, "Repeats what follows, up to echo_end, for the parts of a text between delimiters: $echo_it."),
+		content("echo_foreach_split", conf.TwoMore, echoForeach, "Repeats what follows, up to echo_end, for the parts of a text between delimiters: $echo_it."),
 		content("echo_end", conf.NoArgs, echoEnd, "Ends what echo_foreach_split repeats."),
 		content("echo_request_body", conf.NoArgs, echoRequestBody, "Sends the body of the request, if it has been read."),
 		content("echo_read_request_body", conf.NoArgs, func(x *echoRun, _ [][]byte) int {
