@@ -161,8 +161,10 @@ func (t *Tries) beginHash() {
 
 func ipHash(t *Tries, now int64) *Peer {
 	addr := t.key
+	var three [3]byte
 	if len(addr) != 16 {
-		addr = append(addr[:min(len(addr), 3):3], 0, 0, 0)[:3]
+		copy(three[:], addr)
+		addr = three[:]
 	}
 	for {
 		for _, b := range addr {
