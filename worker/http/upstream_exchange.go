@@ -121,21 +121,21 @@ func (u *upstreamRequest) send() error {
 
 // sendMore sends what can be sent; starved says that the client has to send more of its body first.
 func (u *upstreamRequest) sendMore(rc *int) (starved bool, fail uint) {
-	err := u.send()
-	var status StatusError
-	switch {
+	switch err := u.send(); {
 	case err == nil, err == loop.ErrAgain:
 		return false, 0
 	case err == errClientBody:
 		return true, 0
 	case err == errBodyFile:
 		return false, failError
-	case errors.As(err, &status):
-		*rc = int(status)
-		return false, failFinal
+	default:
+		if status := StatusOf(err); status != Error {
+			*rc = status
+			return false, failFinal
+		}
+		u.r.LogErr(connectionLevel(err), err, "writev() failed")
+		return false, failError
 	}
-	u.r.LogErr(connectionLevel(err), err, "writev() failed")
-	return false, failError
 }
 
 // bodyFilePiece is how much of a body's file is read at a time.
