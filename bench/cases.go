@@ -81,6 +81,9 @@ var coreCases = []benchCase{
 	{name: "cosocket: HTTP round trip, keep-alive", path: "/roundtrip", connections: 50},
 	{name: "cosocket: HTTP round trip, 1 connection", path: "/roundtrip", connections: 1},
 	{name: "cosocket: connect, HTTP/1.0, close", path: "/connect", connections: 50},
+	{name: "proxy of 1 KiB, keep-alive", path: "/proxied/1k", connections: 50},
+	{name: "proxy of 1 KiB, 1 connection", path: "/proxied/1k", connections: 1},
+	{name: "proxy of 1 MiB, keep-alive", path: "/proxied/1m", connections: 10},
 	{name: "return 200 with access log", path: "/logged", connections: 50},
 	{name: "return 200 with access log, buffer=32k", path: "/buffered", connections: 50},
 	{name: "Lua hello with access log", path: "/logged-hello", connections: 50},
@@ -126,6 +129,7 @@ http {
 		API_GLOBALS
 		function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end
 	}
+	include upstreams.conf;
 	server {
 		listen 127.0.0.1:PORT backlog=4096;
 		root html;

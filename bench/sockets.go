@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -12,7 +13,11 @@ import (
 	"time"
 )
 
-// socketLocations is what the cases about cosockets ask; REDIS and UPSTREAM are ports of the peers.
+// upstreams is what is outside of the server for the cases about proxy_pass.
+const upstreams = `upstream bench { server 127.0.0.1:UPSTREAM; keepalive 100; }
+`
+
+// socketLocations is what the cases about cosockets and proxy_pass ask; REDIS and UPSTREAM are ports of the peers.
 const socketLocations = `
 location = /redis {
 	content_by_lua_block {
@@ -40,6 +45,7 @@ location = /roundtrip {
 		ngx.print(body)
 	}
 }
+location /proxied/ { proxy_pass http://bench/file-; proxy_http_version 1.1; proxy_set_header Connection ""; }
 location = /connect {
 	content_by_lua_block {
 		local sock = ngx.socket.connect("127.0.0.1", UPSTREAM)
@@ -54,7 +60,7 @@ events { worker_connections 10000; }
 http {
 	access_log off;
 	keepalive_requests 1000000000;
-	server { listen 127.0.0.1:PORT backlog=4096; location / { return 200 "Hello, world!\n"; } }
+	server { listen 127.0.0.1:PORT backlog=4096; sendfile on; location / { return 200 "Hello, world!\n"; } location /file- { root FILES; } }
 }
 `
 
@@ -64,6 +70,7 @@ type peers struct {
 	programs []*exec.Cmd
 	redis    string // resty/redis.lua, "" if it is not there
 	conf     string // socketLocations with the ports
+	groups   string // upstreams, likewise
 }
 
 // startPeers starts them. libs is a folder with a checkout of lua-resty-redis, which both programs are given.
@@ -73,6 +80,9 @@ func startPeers(libs string) (*peers, error) {
 		return nil, err
 	}
 	p := &peers{dir: dir}
+	if err := os.Chmod(dir, 0o755); err != nil { // nginx's workers are another user's
+		return p, err
+	}
 	if path := filepath.Join(libs, "lua-resty-redis/lib/resty/redis.lua"); libs != "" {
 		if _, err := os.Stat(path); err == nil {
 			p.redis = path
@@ -80,8 +90,14 @@ func startPeers(libs string) (*peers, error) {
 	}
 	redis, upstream := freePort(), freePort()
 	p.conf = strings.NewReplacer("REDIS", redis, "UPSTREAM", upstream).Replace(socketLocations)
+	p.groups = strings.ReplaceAll(upstreams, "UPSTREAM", upstream)
+	for name, size := range map[string]int{"file-1k": 1 << 10, "file-1m": 1 << 20} {
+		if err := os.WriteFile(filepath.Join(dir, name), bytes.Repeat([]byte("0123456789abcdef"), size/16), 0o644); err != nil {
+			return p, err
+		}
+	}
 	conf := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(conf, []byte(strings.ReplaceAll(upstreamConfiguration, "PORT", upstream)), 0o644); err != nil {
+	if err := os.WriteFile(conf, []byte(strings.NewReplacer("PORT", upstream, "FILES", dir).Replace(upstreamConfiguration)), 0o644); err != nil {
 		return p, err
 	}
 	if err := p.start(upstream, "/usr/sbin/nginx", "-p", dir+"/", "-c", conf, "-e", "stderr"); err != nil {
@@ -136,6 +152,9 @@ func (p *peers) lacks(c benchCase) string {
 
 // install puts what the configuration includes into the folder of a server.
 func (p *peers) install(dir string) error {
+	if err := os.WriteFile(filepath.Join(dir, "conf/upstreams.conf"), []byte(p.groups), 0o644); err != nil {
+		return err
+	}
 	if err := os.WriteFile(filepath.Join(dir, "conf/sockets.conf"), []byte(p.conf), 0o644); err != nil || p.redis == "" {
 		return err
 	}
