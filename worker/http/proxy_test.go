@@ -248,7 +248,7 @@ upstream downs { server 127.0.0.1:1 down; server 127.0.0.1:2 down; }
 upstream spare { server 127.0.0.1:1 max_fails=0; server UPSTREAM backup; }
 server { LISTEN; server_name example.com; root SITE; proxy_read_timeout 300ms;
 	log_format up '$upstream_addr|$upstream_status|$upstream_response_length|$upstream_bytes_received|$upstream_bytes_sent|'
-		'$upstream_http_x_a|$upstream_cookie_b|$status|$upstream_http_content_type';
+		'$upstream_http_content_length|$upstream_cookie_b|$status|$upstream_http_content_type|$connect_shape|$header_shape|$response_shape';
 	access_log ACCESS up;
 	location / { proxy_pass http://UPSTREAM; }
 	location /hangs { proxy_read_timeout 150ms; proxy_pass http://UPSTREAM; }
@@ -364,10 +364,10 @@ func joinChunks(s string) string {
 }
 
 // sameStreams is sameAnswers for bodies that may come in other pieces.
-func sameStreams(t *testing.T, http string, requests []string) {
+func sameStreams(t *testing.T, http string, requests []string, logs ...string) {
 	t.Helper()
 	(&differential{
-		site: makeSite(t), http: http, level: "notice", requests: requests, checked: true,
+		site: makeSite(t), http: http, level: "notice", requests: requests, checked: true, logs: logs,
 		shown: func(_ *testing.T, answer string) string { return joinChunks(plainChunks(answer)) },
 		line: func(line string) string {
 			return strings.ReplaceAll(plainError(line), "epoll_wait() reported that ", "")
@@ -380,6 +380,11 @@ func TestProxyAsNginx(t *testing.T) {
 	up := scriptedFor(t)
 	config := strings.ReplaceAll(proxyServer, "UPSTREAM", up.addr)
 	begin, end := strings.Index(config, "\tlog_format up"), strings.Index(config, "\taccess_log")
-	config = config[begin:end] + config[:begin] + strings.Replace(config[end:], "access_log ACCESS up;", "", 1)
-	sameStreams(t, config, proxyRequests)
+	shapes := ""
+	for _, name := range []string{"connect", "header", "response"} {
+		shapes += "map $upstream_" + name + "_time $" + name + `_shape { "" none; "~^[0-9.]+$" N; "~^-$" -; "~^[0-9.]+, [0-9.]+$" "N, N"; "~^-, [0-9.]+$" "-, N"; "~^[0-9.]+, -$" "N, -"; ` +
+			`"~^-, -$" "-, -"; "~^[0-9.]+, [0-9.]+, [0-9.]+$" "N, N, N"; "~^[0-9.]+ : [0-9.]+$" "N : N"; default $upstream_` + name + "_time; }\n"
+	}
+	config = shapes + config[begin:end] + config[:begin] + strings.Replace(config[end:], "ACCESS", "LOGS/up", 1)
+	sameStreams(t, config, proxyRequests, "up")
 }

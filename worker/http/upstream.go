@@ -13,6 +13,7 @@ import (
 // upstreamState is what is remembered of one try, for variables.
 type upstreamState struct {
 	peer                              string // "" between two upstreams
+	unnamed                           bool   // no connection could be tried
 	status                            int
 	connectTime, headerTime, respTime int64 // msec, -1: none
 	received, sent, length            int64

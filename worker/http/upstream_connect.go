@@ -23,6 +23,7 @@ func (u *upstreamRequest) connect(rc *int) uint {
 	u.cached = false
 	*rc = 500
 	if !s.Reserve() {
+		u.state().unnamed = true
 		return failFinal
 	}
 	dial := peer.Dial{Setup: u.memo.setUp}
@@ -31,6 +32,7 @@ func (u *upstreamRequest) connect(rc *int) uint {
 		s.Release()
 		switch err {
 		case errSocket:
+			u.state().unnamed = true
 			return failFinal
 		case unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS:
 			r.LogErr(logging.Alert, err, "socket() failed")

@@ -436,12 +436,20 @@ func (u *upstreamRequest) passBody() int {
 			return u.bodyPassed(err)
 		}
 	}
+	held := u.buffering && r.Parent != nil && r.sub.capture
 	for {
 		if !b.over() {
-			u.pull(false)
+			u.pull(held)
 		}
 		if b.err == errSpoilt {
 			return u.bodyPassed(b.err)
+		}
+		if held && !b.over() && len(b.room(r.Server)) > 0 {
+			// As in nginx a subrequest whose response is captured gets it when the upstream is through with it.
+			if err := u.awaitBody(); err != nil {
+				return u.bodyPassed(err)
+			}
+			continue
 		}
 		piece, ok := b.take(r.Server, most)
 		switch {

@@ -98,7 +98,12 @@ func upstreamCookie(r *Request, dst []byte, name string) ([]byte, bool) {
 }
 
 var upstreamVariables = []Variable{
-	stateVariable("upstream_addr", "addresses of the servers that were asked", func(dst []byte, s *upstreamState) []byte { return append(dst, s.peer...) }),
+	stateVariable("upstream_addr", "addresses of the servers that were asked", func(dst []byte, s *upstreamState) []byte {
+		if s.unnamed {
+			return dst
+		}
+		return append(dst, s.peer...)
+	}),
 	stateVariable("upstream_status", "statuses of their responses", func(dst []byte, s *upstreamState) []byte {
 		if s.status == 0 {
 			return append(dst, '-')
