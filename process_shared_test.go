@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"perilune/ipc/shm"
 )
 
 // sharedConf writes a configuration whose server runs the Lua code that it is asked to.
@@ -233,6 +235,9 @@ func TestSharedDictOutlivesUpgrades(t *testing.T) {
 // empties the zone; the log says which.
 func TestUpgradeToAnotherLayout(t *testing.T) {
 	layout := func(version string) string {
+		if version == fmt.Sprint(shm.LayoutVersion) {
+			return build(t, "1.0")
+		}
 		return buildWith(t, "layout-"+version, "-X perilune/ipc/shm.layoutText="+version)
 	}
 	s := newSite(t)
