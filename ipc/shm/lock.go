@@ -147,8 +147,9 @@ const (
 // spin tries to take a lock that is about to be free. It keeps its hands off the lock most of the time: the holder then does
 // several operations with the stripe in its cache, which is worth more than to have every second one.
 func spin(lock *uint64, me uint64, first int) bool {
+	work := me
 	for n, sum := first, 0; sum < sumDelays; n = min(2*n, longDelay) {
-		delay(n)
+		delay(&work, n)
 		sum += n
 		if atomic.LoadUint64(lock) == 0 && atomic.CompareAndSwapUint64(lock, 0, me) {
 			return true
@@ -157,14 +158,15 @@ func spin(lock *uint64, me uint64, first int) bool {
 	return false
 }
 
-// delay does nothing for a while that is too short for the kernel.
+// delay is a while that is too short for the kernel; what it works on is of no interest.
 //
 //go:noinline
-func delay(n int) (x uint64) {
-	for x = uint64(n); n > 0; n-- {
+func delay(work *uint64, n int) {
+	x := *work
+	for ; n > 0; n-- {
 		x ^= x << 13
 	}
-	return x
+	*work = x
 }
 
 // takeSlow takes a lock, waiting in the kernel; not ok when the limit has passed, if there is one. dead says that it was held by

@@ -61,7 +61,7 @@ func waitChild(z *Zone) {
 	fmt.Println("ready")
 	os.Stdin.Read(make([]byte, 1))
 	var h took
-	d, n := z.Dict(), 0
+	d, n, work := z.Dict(), 0, uint64(1)
 	for begin, last := time.Now(), time.Duration(0); last < c.Time; n++ {
 		start := time.Since(begin)
 		if _, _, err := d.IncrInit(keys[n%c.Keys], 1, 0, 0); err != nil {
@@ -70,7 +70,7 @@ func waitChild(z *Zone) {
 		}
 		last = time.Since(begin)
 		h.add(last - start)
-		delay(c.Pause)
+		delay(&work, c.Pause)
 	}
 	json.NewEncoder(os.Stdout).Encode(h)
 }
