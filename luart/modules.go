@@ -42,6 +42,8 @@ func Modules() []Module {
 		{"ngx.errlog", "the lines of the error log that lua_capture_error_log keeps, and raw_log", openErrlog},
 		{"ngx.pipe", "programs with their input and output: spawn", openPipe},
 		{"ngx.process", "which process this is: type, get_master_pid; enable_privileged_agent, signal_graceful_exit", openProcess},
+		{"resty.signal", "signals for processes: kill, signum", openSignal},
+		{"resty.shell", "runs a shell command, with an input, and returns its output: run", openLua("resty.shell", "shell.lua")},
 		{"resty.lock", "locks between all workers, in a dictionary of lua_shared_dict", openLua("resty.lock", "lock.lua")},
 	}
 	for _, h := range hashKinds {

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"hash"
+	"slices"
 
 	"perilune/luart/vm"
 )
@@ -39,9 +40,11 @@ func openHash(rt *Runtime, kind hashKind) *vm.Table {
 		},
 		"update": func(t *vm.Thread) int {
 			h := state(t)
-			s := t.CheckString(2)
-			if n := t.OptInt(3, len(s)); n >= 0 && n < len(s) {
-				s = s[:n]
+			s := measured(t, 2, "s")
+			if kind.name == "md5" { // the others have no such argument
+				if n := t.OptInt(3, len(s)); n >= 0 && n < len(s) {
+					s = s[:n]
+				}
 			}
 			h.Write(bytesOf(s))
 			t.PushBool(true)
@@ -110,10 +113,15 @@ func openAES(rt *Runtime) *vm.Table {
 	return tab
 }
 
+var aesModes = []string{"cbc", "ecb", "ctr", "gcm", "ofb", "cfb1", "cfb8", "cfb128"}
+
+// streams reports whether the mode needs no whole blocks.
+func (a *aesState) streams() bool { return a.mode != "cbc" && a.mode != "ecb" }
+
 func aesCipher(t *vm.Thread, m *vm.VM) int {
 	size, mode := t.OptInt(1, 128), t.OptString(2, "cbc")
 	switch {
-	case size != 128 && size != 192 && size != 256, mode != "cbc" && mode != "ecb" && mode != "ctr" && mode != "gcm":
+	case size != 128 && size != 192 && size != 256, !slices.Contains(aesModes, mode):
 		t.PushNil()
 		return 1
 	}
@@ -126,7 +134,7 @@ func aesCipher(t *vm.Thread, m *vm.VM) int {
 
 // newAES makes the state from (self, key, salt, cipher, hash, rounds, iv_len, padding).
 func newAES(t *vm.Thread) (*aesState, string) {
-	key, salt := t.CheckString(2), t.OptString(3, "")
+	key, salt := measured(t, 2, "key"), t.OptString(3, "")
 	if !t.Arg(3).IsNil() && len(salt) != 8 {
 		return nil, "salt must be 8 characters or nil"
 	}
@@ -154,6 +162,9 @@ func newAES(t *vm.Thread) (*aesState, string) {
 		}
 		if len(k) != size {
 			return nil, "bad key length"
+		}
+		if mode == "gcm" && t.Arg(7).IsNil() && len(iv) > 0 {
+			ivLen = len(iv)
 		}
 		if len(iv) > ivLen {
 			return nil, "bad iv length"
@@ -232,7 +243,7 @@ func aesEncrypt(t *vm.Thread, m *vm.VM) int {
 		t.Push(res.Value())
 		return 1
 	}
-	if a.mode != "ctr" {
+	if !a.streams() {
 		if a.padding {
 			pad := aes.BlockSize - len(b)%aes.BlockSize
 			for range pad {
@@ -251,6 +262,14 @@ func (a *aesState) crypt(b []byte, encrypt bool) {
 	switch {
 	case a.mode == "ctr":
 		cipher.NewCTR(a.block, a.iv).XORKeyStream(b, b)
+	case a.mode == "ofb":
+		feedback(a.block, a.iv, b, aes.BlockSize, func(out, _ byte) byte { return out })
+	case a.mode == "cfb128":
+		feedback(a.block, a.iv, b, aes.BlockSize, cipherText(encrypt))
+	case a.mode == "cfb8":
+		feedback(a.block, a.iv, b, 1, cipherText(encrypt))
+	case a.mode == "cfb1":
+		feedbackBits(a.block, a.iv, b, encrypt)
 	case a.mode == "cbc" && encrypt:
 		cipher.NewCBCEncrypter(a.block, a.iv).CryptBlocks(b, b)
 	case a.mode == "cbc":
@@ -281,7 +300,7 @@ func aesDecrypt(t *vm.Thread) int {
 		t.PushBytes(out)
 		return 1
 	}
-	if a.mode == "ctr" {
+	if a.streams() {
 		a.crypt(b, false)
 		t.PushBytes(b)
 		return 1
@@ -304,4 +323,54 @@ func aesDecrypt(t *vm.Thread) int {
 	}
 	t.PushBytes(b)
 	return 1
+}
+
+// feedback encrypts what it has sent last, step bytes at a time, and mixes it with b:
+// next says what is sent, of the block's byte and b's.
+func feedback(block cipher.Block, iv, b []byte, step int, next func(out, in byte) byte) {
+	register := append([]byte(nil), iv...)
+	var out [aes.BlockSize]byte
+	for len(b) > 0 {
+		block.Encrypt(out[:], register)
+		n := min(step, len(b))
+		register = append(register[:0], register[n:]...)
+		for i := range n {
+			register = append(register, next(out[i], b[i]))
+			b[i] ^= out[i]
+		}
+		b = b[n:]
+	}
+}
+
+// cipherText is what CFB sends back: the text's byte that is encrypted.
+func cipherText(encrypt bool) func(out, in byte) byte {
+	if encrypt {
+		return func(out, in byte) byte { return out ^ in }
+	}
+	return func(_, in byte) byte { return in }
+}
+
+// feedbackBits is CFB with a step of one bit.
+func feedbackBits(block cipher.Block, iv, b []byte, encrypt bool) {
+	register := append([]byte(nil), iv...)
+	var out [aes.BlockSize]byte
+	for i := range b {
+		for bit := 7; bit >= 0; bit-- {
+			block.Encrypt(out[:], register)
+			in := b[i] >> bit & 1
+			mixed := in ^ out[0]>>7
+			b[i] = b[i]&^(1<<bit) | mixed<<bit
+			sent := in
+			if encrypt {
+				sent = mixed
+			}
+			for j := range register {
+				low := sent
+				if j+1 < len(register) {
+					low = register[j+1] >> 7
+				}
+				register[j] = register[j]<<1 | low
+			}
+		}
+	}
 }

@@ -37,7 +37,7 @@ func (rt *Runtime) jsonDecode(t *vm.Thread, cfg *jsonConfig, safe bool) int {
 	v := r.value(0)
 	if r.err == "" {
 		r.space()
-		if r.pos < len(r.s) {
+		if r.pos < len(r.s) && r.s[r.pos] != 0 {
 			r.unexpected("the end")
 		}
 	}
@@ -111,6 +111,8 @@ func (r *jsonReader) token() string {
 		return "T_END"
 	}
 	switch c := r.s[r.pos]; c {
+	case 0: // ends the text, as a string of C
+		return "T_END"
 	case '{':
 		return "T_OBJ_BEGIN"
 	case '}':

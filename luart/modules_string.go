@@ -3,31 +3,35 @@ package luart
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"strconv"
 	"strings"
 
 	"perilune/luart/vm"
 )
 
+// measured is a string argument that OpenResty's Lua code takes the length of: it says
+// so when it is none.
+func measured(t *vm.Thread, i int, name string) string {
+	s, ok := t.Arg(i).AsString()
+	if !ok {
+		raise(t, "attempt to get length of local '%s' (a %s value)", name, t.Arg(i).TypeName())
+	}
+	return s
+}
+
 func openRestyString(rt *Runtime) *vm.Table {
 	tab, _ := rt.class("0.16", map[string]vm.GoFunction{
 		"to_hex": func(t *vm.Thread) int {
-			t.PushBytes(hex.AppendEncode(nil, bytesOf(t.CheckString(1))))
+			t.PushBytes(hex.AppendEncode(nil, bytesOf(measured(t, 1, "s"))))
 			return 1
 		},
 		"atoi": func(t *vm.Thread) int {
-			s := strings.TrimLeft(t.CheckString(1), " \t\n\v\f\r")
-			minus := strings.HasPrefix(s, "-")
-			if minus || strings.HasPrefix(s, "+") {
-				s = s[1:]
+			n, err := strconv.ParseUint(measured(t, 1, "s"), 10, 63)
+			if err != nil {
+				t.PushInt(-1) // as nginx's own function
+				return 1
 			}
-			n := int32(0)
-			for i := 0; i < len(s) && isDigit(s[i]); i++ {
-				n = n*10 + int32(s[i]-'0')
-			}
-			if minus {
-				n = -n
-			}
-			t.PushInt(int(n))
+			t.PushNumber(float64(n))
 			return 1
 		},
 	})
