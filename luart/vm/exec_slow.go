@@ -9,7 +9,8 @@ func (t *Thread) register(fr *frame, r int) Value { return t.stack[fr.base+r] }
 func (x *exec) indexSlow(i instr) *thrown {
 	t := x.t
 	fr := &t.frames[t.ci]
-	obj, key := t.register(fr, instrB(i)), Value{}
+	obj := t.register(fr, instrB(i))
+	var key Value
 	switch instrOp(i) {
 	case opGetF, opSelf:
 		key = fr.fn.proto.k[instrC(i)]
@@ -75,7 +76,8 @@ func (x *exec) compareSlow(i instr) *thrown {
 	t := x.t
 	fr := &t.frames[t.ci]
 	op := instrOp(i)
-	a, b := t.register(fr, instrA(i)), Value{}
+	a := t.register(fr, instrA(i))
+	var b Value
 	switch {
 	case op >= opJGtK:
 		a, b = fr.fn.proto.k[instrB(i)], a

@@ -133,15 +133,6 @@ func pow(a, b float64) float64 {
 	return libm.Pow(a, b)
 }
 
-// mulTwice is the product of two numbers that are each a sum of a large and a
-// small part.
-func mulTwice(ah, al, bh, bl float64) (h, l float64) {
-	p := ah * bh
-	e := math.FMA(ah, bh, -p) + (ah*bl + al*bh)
-	h = p + e
-	return h, e - (h - p)
-}
-
 // arith is stack[ret] = a op b for other operands than two numbers.
 func (x *exec) arith(e event, a, b Value, ret int) *thrown {
 	t := x.t

@@ -79,7 +79,4 @@ func series(x2 dd, terms int, alternate bool, divisor func(i int) float64) dd {
 	return s
 }
 
-var (
-	ln2 = dd{0.6931471805599453, 2.3190468138462996e-17}
-	pi  = dd{3.141592653589793, 1.2246467991473532e-16}
-)
+var pi = dd{3.141592653589793, 1.2246467991473532e-16}
