@@ -141,8 +141,9 @@ func (s *site) start(args ...string) {
 	s.t.Helper()
 	s.spawn(args...)
 	s.until("it serves", func() bool {
+		// Workers of a master before it may still answer, and its file may be there.
 		_, err := s.get()
-		return err == nil && s.read("logs/nginx.pid") != ""
+		return err == nil && s.pid() == s.cmd.Process.Pid
 	})
 }
 
