@@ -5,10 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"perilune/worker/testpeer"
 )
 
 // TestLuaCommandAPI: the ngx API in programs on the command line. stderr is a part of what must be there; the time and the
@@ -122,24 +125,9 @@ func TestLuaCommandAPI(t *testing.T) {
 
 // TestLuaCommandSocket: cosockets with names out of the hosts file.
 func TestLuaCommandSocket(t *testing.T) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = c.Write([]byte("hello\n"))
-			c.Close()
-		}
-	}()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
+	at := testpeer.ServeTCP(t, func(c net.Conn) { _, _ = c.Write([]byte("hello\n")) })
 	cmd, stdout, stderr := luaCommand("", nil, "-e", `local s = ngx.socket.tcp()
-		assert(s:connect("localhost", `+port+`)) print(s:receive()) print(s:receive()) s:close()
+		assert(s:connect("localhost", `+strconv.Itoa(int(at.Port()))+`)) print(s:receive()) print(s:receive()) s:close()
 		print(ngx.socket.tcp():connect("127.0.0.1", 1))`)
 	if err := cmd.Run(); err != nil || stdout.String() != "hello\nnil\tclosed\t\nnil\tconnection refused\n" || stderr.Len() > 0 {
 		t.Errorf("%v: %s%s", err, stdout, stderr)

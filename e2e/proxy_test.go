@@ -7,34 +7,22 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"perilune/worker/testpeer"
 )
 
 // slowUpstream answers with a first part, and with the rest when it is told to.
 func slowUpstream(t *testing.T) (addr string, goOn chan bool) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
 	goOn = make(chan bool)
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				c.SetDeadline(time.Now().Add(patience))
-				c.Read(make([]byte, 4096))
-				io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nfirst\n\r\n")
-				<-goOn
-				io.WriteString(c, "5\r\nrest\n\r\n0\r\n\r\n")
-			}()
-		}
-	}()
-	return ln.Addr().String(), goOn
+	at := testpeer.ServeTCP(t, func(c net.Conn) {
+		c.SetDeadline(time.Now().Add(patience))
+		c.Read(make([]byte, 4096))
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nfirst\n\r\n")
+		<-goOn
+		io.WriteString(c, "5\r\nrest\n\r\n0\r\n\r\n")
+	})
+	return at.String(), goOn
 }
 
 // TestReloadFinishesProxiedRequests has a reload while an upstream has answered in part.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"perilune/worker/testpeer"
 )
 
 // pattern is a body in which each place is known by what is there.
@@ -28,34 +30,20 @@ func pattern(n int) []byte {
 // kernel has taken all of it and the other side has closed, or read it all.
 func startSender(t *testing.T, response []byte) (addr string, sent chan error) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ln.Close() })
 	sent = make(chan error, 16)
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer func() { _ = c.Close() }()
-				_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-				buf := make([]byte, 4096)
-				_, _ = c.Read(buf)
-				if _, err := c.Write(response); err != nil {
-					sent <- err
-					return
-				}
-				_ = c.(*net.TCPConn).CloseWrite()
-				_, err := c.Read(buf) // until the server has closed it
-				sent <- err
-			}()
+	at := testpeer.ServeTCP(t, func(c net.Conn) {
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		buf := make([]byte, 4096)
+		_, _ = c.Read(buf)
+		if _, err := c.Write(response); err != nil {
+			sent <- err
+			return
 		}
-	}()
-	return ln.Addr().String(), sent
+		_ = c.(*net.TCPConn).CloseWrite()
+		_, err := c.Read(buf) // until the server has closed it
+		sent <- err
+	})
+	return at.String(), sent
 }
 
 func chunkedOf(body []byte, size int) []byte {

@@ -2,64 +2,20 @@ package httplua_test
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"perilune/worker/testpeer"
 )
 
 // serveDNS is a name server for the names of the tests, over UDP and TCP.
 func serveDNS(t *testing.T) string {
 	t.Helper()
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(tcp.Addr().(*net.TCPAddr).AddrPort()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = tcp.Close(); _ = udp.Close() })
-	go func() {
-		b := make([]byte, 512)
-		for {
-			n, from, err := udp.ReadFromUDPAddrPort(b)
-			if err != nil {
-				return
-			}
-			if a := answerDNS(b[:n], true); a != nil {
-				_, _ = udp.WriteToUDPAddrPort(a, from)
-			}
-		}
-	}()
-	go func() {
-		for {
-			c, err := tcp.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer func() { _ = c.Close() }()
-				b := make([]byte, 2+512)
-				for {
-					if _, err := io.ReadFull(c, b[:2]); err != nil {
-						return
-					}
-					n := min(int(b[0])<<8|int(b[1]), 512)
-					if _, err := io.ReadFull(c, b[2:2+n]); err != nil {
-						return
-					}
-					a := answerDNS(b[2:2+n], false)
-					_, _ = c.Write(append([]byte{byte(len(a) >> 8), byte(len(a))}, a...))
-				}
-			}()
-		}
-	}()
-	return port(tcp.Addr())
+	return portOf(testpeer.ServeDNS(t, answerDNS))
 }
 
 // answerDNS answers a question; long.test has more addresses than fit into a datagram.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"runtime"
 	"slices"
@@ -16,30 +17,23 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"perilune/worker/testpeer"
 )
 
 // listenPeer serves each connection with f, which is closed afterwards, and returns the port.
 func listenPeer(t testing.TB, f func(c *net.TCPConn)) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				f(c.(*net.TCPConn))
-			}()
-		}
-	}()
-	return port(ln.Addr())
+	return listenFor(t, func(c net.Conn) { f(c.(*net.TCPConn)) })
 }
+
+// listenFor is listenPeer for who needs no TCP of it.
+func listenFor(t testing.TB, f func(c net.Conn)) string {
+	t.Helper()
+	return portOf(testpeer.ServeTCP(t, f))
+}
+
+func portOf(a netip.AddrPort) string { return strconv.Itoa(int(a.Port())) }
 
 func port(a net.Addr) string { return strconv.Itoa(a.(*net.TCPAddr).Port) }
 

@@ -174,30 +174,6 @@ func (a *authority) config() *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: a.chain, PrivateKey: a.key}}}
 }
 
-// listenFor serves connections until the test ends.
-func listenFor(t testing.TB, f func(c net.Conn)) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				f(c)
-			}()
-		}
-	}()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
 // suite is the cipher suite of TLS 1.2, which the client's list decides.
 func suite(st tls.ConnectionState) string {
 	if st.Version > tls.VersionTLS12 {

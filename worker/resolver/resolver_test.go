@@ -3,7 +3,6 @@ package resolver
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -18,6 +17,7 @@ import (
 
 	"perilune/logging"
 	"perilune/worker/loop"
+	"perilune/worker/testpeer"
 )
 
 // host counts what a resolver takes of the worker's connections.
@@ -45,52 +45,8 @@ type reply struct {
 
 func serveNames(t testing.TB, script func(name, kind string, count int) reply) *nameServer {
 	t.Helper()
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := tcp.Addr().(*net.TCPAddr).AddrPort()
-	udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = tcp.Close(); _ = udp.Close() })
-	s := &nameServer{addr: addr, counts: make(map[string]int)}
-	go func() {
-		b := make([]byte, 512)
-		for {
-			n, from, err := udp.ReadFromUDPAddrPort(b)
-			if err != nil {
-				return
-			}
-			if a := s.answer(b[:n], script, false); a != nil {
-				_, _ = udp.WriteToUDPAddrPort(a, from)
-			}
-		}
-	}()
-	go func() {
-		for {
-			c, err := tcp.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer func() { _ = c.Close() }()
-				for {
-					var size [2]byte
-					if _, err := io.ReadFull(c, size[:]); err != nil {
-						return
-					}
-					b := make([]byte, int(size[0])<<8|int(size[1]))
-					if _, err := io.ReadFull(c, b); err != nil {
-						return
-					}
-					a := s.answer(b, script, true)
-					_, _ = c.Write(append([]byte{byte(len(a) >> 8), byte(len(a))}, a...))
-				}
-			}()
-		}
-	}()
+	s := &nameServer{counts: make(map[string]int)}
+	s.addr = testpeer.ServeDNS(t, func(b []byte, datagram bool) []byte { return s.answer(b, script, !datagram) })
 	return s
 }
 
