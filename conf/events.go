@@ -1,10 +1,9 @@
 package conf
 
 import (
-	"time"
-
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // EventsConf is what the directives of the events block say.
@@ -16,10 +15,8 @@ type EventsConf struct {
 	MultiAccept       Setting[bool]
 	AcceptMutex       Setting[bool]
 
-	// DebugConnections are the networks whose clients get debug messages, and
-	// DebugUnix says that those of unix sockets do.
-	DebugConnections []netip.Prefix
-	DebugUnix        bool
+	// Debugged are the networks whose clients get debug messages.
+	Debugged Networks
 
 	seen bool
 }
@@ -85,45 +82,24 @@ func setDebugConnection(cf *Conf, conf any) error {
 	cf.Cycle.Debug = true
 	text := cf.Args[1]
 	if text == "unix:" {
-		c.DebugUnix = true
+		c.Debugged.Unix = true
 		return nil
 	}
 	if p, err := netip.ParsePrefix(text); err == nil {
 		if p.Masked() != p {
 			cf.Warnf("low address bits of %s are meaningless", text)
 		}
-		c.DebugConnections = append(c.DebugConnections, p.Masked())
+		c.Debugged.List = append(c.Debugged.List, p.Masked())
 		return nil
 	}
 	if strings.Contains(text, "/") {
 		return DirectiveError("invalid value")
 	}
 	if a, err := netip.ParseAddr(text); err == nil {
-		c.DebugConnections = append(c.DebugConnections, netip.PrefixFrom(a, a.BitLen()))
+		c.Debugged.List = append(c.Debugged.List, netip.PrefixFrom(a, a.BitLen()))
 		return nil
 	}
-	ips, err := cf.LookupHost(text)
-	if err != nil {
-		return Errorf("host not found in debug_connection \"%s\"", text)
-	}
-	for _, a := range ips {
-		c.DebugConnections = append(c.DebugConnections, netip.PrefixFrom(a, a.BitLen()))
-	}
-	return nil
-}
-
-// Debugs reports whether the clients of an address, which is not valid for a
-// unix socket, get debug messages.
-func (c *EventsConf) Debugs(a netip.Addr) bool {
-	if !a.IsValid() {
-		return c.DebugUnix
-	}
-	for _, p := range c.DebugConnections {
-		if p.Contains(a.Unmap()) {
-			return true
-		}
-	}
-	return false
+	return c.Debugged.AddHost(cf, text)
 }
 
 func setConnections(cf *Conf, conf any) error {

@@ -222,12 +222,12 @@ func (s *Server) accept(ln *listener) bool {
 
 // debugs reports whether debug_connection names the client.
 func (s *Server) debugs(c *Conn) bool {
-	ev := s.cycle.EventsConf()
-	if len(ev.DebugConnections) == 0 && !ev.DebugUnix {
+	debugged := &s.cycle.EventsConf().Debugged
+	if debugged.Empty() {
 		return false
 	}
 	a, _ := netip.AddrFromSlice(c.Binary) // not valid for "unix:", whose length is none of an address
-	return ev.Debugs(a)
+	return debugged.Contains(a)
 }
 
 func (s *Server) logAccept(lv logging.Level, errno syscall.Errno) {

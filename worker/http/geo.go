@@ -95,7 +95,7 @@ func (g *geoTable) entry(cf *conf.Conf) error {
 		if !ok {
 			return conf.Errorf("invalid network \"%s\"", cf.Args[1])
 		}
-		g.proxies.from = append(g.proxies.from, p)
+		g.proxies.from.List = append(g.proxies.from.List, p)
 		return nil
 	}
 	g.begun = true
@@ -182,7 +182,7 @@ func (g *geoTable) value(r *Request) ([]byte, bool) {
 		}
 		a = a.Unmap()
 	}
-	if g.proxies.from != nil {
+	if !g.proxies.from.Empty() {
 		if found, ok := g.proxies.forwarded(r, netip.AddrPortFrom(a, 0)); ok {
 			a = found.Addr().Unmap()
 		}

@@ -10,8 +10,7 @@ import (
 
 // realipConf is the realip module's struct of a location.
 type realipConf struct {
-	from      []netip.Prefix
-	unix      bool // clients of unix sockets are trusted
+	from      conf.Networks // who is trusted
 	header    conf.Setting[string]
 	recursive conf.Setting[bool]
 }
@@ -36,8 +35,8 @@ var realipModule = &conf.Module{
 	CreateLoc: func(*conf.Conf) any { return &realipConf{} },
 	MergeLoc: func(_ *conf.Conf, prev, c any) error {
 		p, rc := prev.(*realipConf), c.(*realipConf)
-		if rc.from == nil && !rc.unix {
-			rc.from, rc.unix = p.from, p.unix
+		if rc.from.Empty() {
+			rc.from = p.from
 		}
 		rc.header.Merge(p.header, "X-Real-IP")
 		rc.recursive.Merge(p.recursive, false)
@@ -74,41 +73,20 @@ func setRealIPFrom(cf *conf.Conf, c any) error {
 	rc := c.(*realipConf)
 	text := cf.Args[1]
 	if text == "unix:" {
-		rc.unix = true
+		rc.from.Unix = true
 		return nil
 	}
 	if p, ok := parseNetwork(cf, text); ok {
-		rc.from = append(rc.from, p)
+		rc.from.List = append(rc.from.List, p)
 		return nil
 	}
-	ips, err := cf.LookupHost(text)
-	if err != nil || len(ips) == 0 {
-		return conf.Errorf("host not found in set_real_ip_from \"%s\"", text)
-	}
-	for _, ip := range ips {
-		rc.from = append(rc.from, netip.PrefixFrom(ip, ip.BitLen()))
-	}
-	return nil
-}
-
-// trusts reports whether an address, which is not valid for a unix socket, may speak for others.
-func (rc *realipConf) trusts(a netip.Addr) bool {
-	if !a.IsValid() {
-		return rc.unix
-	}
-	a = a.Unmap()
-	for _, p := range rc.from {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
+	return rc.from.AddHost(cf, text)
 }
 
 // realipHandler works in the post-read and preaccess phases.
 func realipHandler(r *Request) int {
 	rc := r.LocCtx[realipModule.Index].(*realipConf)
-	if rc.from == nil && !rc.unix || r.Main.parts.realip.set {
+	if rc.from.Empty() || r.Main.parts.realip.set {
 		return Declined
 	}
 	addr := netip.AddrPortFrom(r.clientAddr(), 0)
@@ -158,7 +136,7 @@ func (rc *realipConf) forwarded(r *Request, addr netip.AddrPort) (netip.AddrPort
 // speaksFor finds whom addr, if it is trusted, speaks for: the last address of a list, or with recursive the last but those that
 // are trusted. With last set the search ends there.
 func (rc *realipConf) speaksFor(addr netip.AddrPort, list []byte) (_ netip.AddrPort, found, last bool) {
-	for rc.trusts(addr.Addr()) {
+	for rc.from.Contains(addr.Addr()) {
 		list = bytes.TrimRight(list, " ,")
 		begin := bytes.LastIndexAny(list, " ,") + 1
 		next, ok := parseAddrPort(string(list[begin:]))
