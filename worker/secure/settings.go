@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"perilune/conf"
@@ -112,17 +113,25 @@ func versions(bits uint) (low, high uint16, err error) {
 	return low, high, nil
 }
 
-// readPEM calls f for each block of a file, until that returns false.
-func readPEM(path string, f func(b *pem.Block) bool) error {
+// parsePEM reads the blocks of some types in a file; bad is the error of the first that is wrong, at which it ends.
+func parsePEM[T any](path string, parse func(der []byte) (T, error), types ...string) (list []T, bad, err error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	for {
 		var b *pem.Block
-		if b, data = pem.Decode(data); b == nil || !f(b) {
-			return nil
+		if b, data = pem.Decode(data); b == nil {
+			return list, nil, nil
 		}
+		if !slices.Contains(types, b.Type) {
+			continue
+		}
+		x, err := parse(b.Bytes)
+		if err != nil {
+			return nil, err, nil
+		}
+		list = append(list, x)
 	}
 }
 
@@ -151,20 +160,7 @@ const noStartLine = "failed (SSL: error:0480006C:PEM routines::no start line:Exp
 
 // certificates are those in a file.
 func certificates(path string) ([]*x509.Certificate, error) {
-	var list []*x509.Certificate
-	var bad error
-	err := readPEM(path, func(b *pem.Block) bool {
-		switch b.Type {
-		case "CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE":
-			c, err := x509.ParseCertificate(b.Bytes)
-			if err != nil {
-				bad = err
-				return false
-			}
-			list = append(list, c)
-		}
-		return true
-	})
+	list, bad, err := parsePEM(path, x509.ParseCertificate, "CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
 	switch {
 	case err != nil:
 		return nil, conf.PlainErrorf("cannot load certificate \"%s\": %s", path, openError(path, err))
@@ -201,20 +197,7 @@ func LoadIdentity(path, key string) (*tls.Certificate, error) {
 }
 
 func revocationLists(path string) ([]*x509.RevocationList, error) {
-	var list []*x509.RevocationList
-	var bad error
-	err := readPEM(path, func(b *pem.Block) bool {
-		if b.Type != "X509 CRL" {
-			return true
-		}
-		l, err := x509.ParseRevocationList(b.Bytes)
-		if err != nil {
-			bad = err
-			return false
-		}
-		list = append(list, l)
-		return true
-	})
+	list, bad, err := parsePEM(path, x509.ParseRevocationList, "X509 CRL")
 	switch {
 	case err != nil:
 		return nil, conf.PlainErrorf("cannot load CRL \"%s\": %s", path, openError(path, err))
