@@ -34,18 +34,8 @@ var cookieFlagNames = map[string]uint{
 
 func setCookieFlags(cf *conf.Conf, c any) error {
 	s := &c.(*proxyConf).cookieFlags
-	if s.IsSet && s.V == nil {
-		return conf.ErrDuplicate // off
-	}
-	if len(cf.Args) == 2 {
-		if cf.Args[1] != "off" {
-			return conf.Errorf("invalid parameter \"%s\"", cf.Args[1])
-		}
-		if s.IsSet {
-			return conf.ErrDuplicate
-		}
-		s.Set(nil)
-		return nil
+	if off, err := rulesOff(cf, s); off || err != nil {
+		return err
 	}
 	f := &proxyCookieFlags{}
 	var err error

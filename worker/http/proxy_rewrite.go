@@ -145,21 +145,27 @@ func (pc *proxyConf) mergeRedirects(p *proxyConf) {
 	}
 }
 
+// rulesOff handles the "off" of a directive that otherwise adds a rule, with more arguments than one: it stands alone.
+func rulesOff[T any](cf *conf.Conf, s *conf.Setting[[]T]) (off bool, err error) {
+	switch {
+	case s.IsSet && s.V == nil:
+		return false, conf.ErrDuplicate // of off
+	case len(cf.Args) > 2:
+		return false, nil
+	case cf.Args[1] != "off":
+		return false, conf.Errorf("invalid parameter \"%s\"", cf.Args[1])
+	case s.IsSet:
+		return false, conf.ErrDuplicate
+	}
+	s.Set(nil)
+	return true, nil
+}
+
 func setProxyCookie(f func(*proxyConf) *conf.Setting[[]*proxyRewrite], domain bool) func(*conf.Conf, any) error {
 	return func(cf *conf.Conf, c any) error {
 		s := f(c.(*proxyConf))
-		if s.IsSet && s.V == nil {
-			return conf.ErrDuplicate // off
-		}
-		if len(cf.Args) == 2 {
-			if cf.Args[1] != "off" {
-				return conf.Errorf("invalid parameter \"%s\"", cf.Args[1])
-			}
-			if s.IsSet {
-				return conf.ErrDuplicate
-			}
-			s.Set(nil)
-			return nil
+		if off, err := rulesOff(cf, s); off || err != nil {
+			return err
 		}
 		rule, err := compileRewrite(cf, cf.Args[1], cf.Args[2], domain)
 		if err == nil {
