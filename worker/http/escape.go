@@ -1,15 +1,18 @@
 package http
 
-// escapeURI are the bytes that nginx escapes in a URI path: what is not printable ASCII, and " # % ? among others.
-var escapeURI = func() (t [256]bool) {
+// escapeSet are the bytes to be escaped where some characters are besides what is not printable ASCII.
+func escapeSet(characters string) (t [256]bool) {
 	for i := range t {
 		t[i] = i <= 0x20 || i >= 0x7f
 	}
-	for _, c := range []byte(`"#%<>?\^` + "`{|}") {
+	for _, c := range []byte(characters) {
 		t[c] = true
 	}
 	return t
-}()
+}
+
+// escapeURI are the bytes that nginx escapes in a URI path.
+var escapeURI = escapeSet("\"#%<>?\\^`{|}")
 
 // AppendEscapedURI appends a path with percent-encoding where nginx puts it.
 func AppendEscapedURI(dst, path []byte) []byte { return appendEscaped(dst, path, &escapeURI) }

@@ -141,15 +141,7 @@ func unescapeURI(dst, b []byte, plus bool) []byte {
 }
 
 // escapeComponent are the bytes that set_escape_uri escapes.
-var escapeComponent = func() (t [256]bool) {
-	for i := range t {
-		t[i] = i <= 0x20 || i >= 0x7f
-	}
-	for _, c := range []byte("\"#%&+/:;<=>?[\\]^{}") {
-		t[c] = true
-	}
-	return t
-}()
+var escapeComponent = escapeSet("\"#%&+/:;<=>?[\\]^{}")
 
 func setEscapeURI(_ *Request, dst []byte, v [][]byte) ([]byte, bool) {
 	return appendEscaped(dst, v[0], &escapeComponent), true

@@ -105,15 +105,7 @@ func (r *Request) specialPage(status int) []byte {
 }
 
 // refreshEscapes are the bytes of a URL that are percent-encoded in a page that refreshes itself.
-var refreshEscapes = func() (t [256]bool) {
-	for i := range t {
-		t[i] = i <= ' ' || i >= 0x7f
-	}
-	for _, c := range []byte("\"'<>\\^`{|}") {
-		t[c] = true
-	}
-	return t
-}()
+var refreshEscapes = escapeSet("\"'<>\\^`{|}")
 
 // refreshPage is a page that leads to another URL.
 func refreshPage(location string) []byte {

@@ -43,20 +43,26 @@ func httpHeader(r *Request, dst []byte, name string) ([]byte, bool) {
 	return dst, found
 }
 
-// sentTrailer is the value of $sent_trailer_NAME.
-func sentTrailer(r *Request, dst []byte, name string) ([]byte, bool) {
+// appendOutHeaders appends the values of all headers of a name.
+func appendOutHeaders(dst []byte, list []OutHeader, name string) ([]byte, bool) {
 	found := false
-	for _, t := range r.filters.trailers {
-		if !headerNamed(t.Name, name) {
+	for i := range list {
+		h := &list[i]
+		if !headerNamed(h.Name, name) {
 			continue
 		}
 		if found {
 			dst = append(dst, ", "...)
 		}
-		dst = append(dst, t.Value...)
+		dst = append(dst, h.Value...)
 		found = true
 	}
 	return dst, found
+}
+
+// sentTrailer is the value of $sent_trailer_NAME.
+func sentTrailer(r *Request, dst []byte, name string) ([]byte, bool) {
+	return appendOutHeaders(dst, r.filters.trailers, name)
 }
 
 // sentHeader is the value of $sent_http_NAME.
@@ -105,19 +111,7 @@ func sentHeader(r *Request, dst []byte, name string) ([]byte, bool) {
 		}
 		return dst, false
 	}
-	found := false
-	for i := range out.List {
-		h := &out.List[i]
-		if !headerNamed(h.Name, name) {
-			continue
-		}
-		if found {
-			dst = append(dst, ", "...)
-		}
-		dst = append(dst, h.Value...)
-		found = true
-	}
-	return dst, found
+	return appendOutHeaders(dst, out.List, name)
 }
 
 // keptAlive is what variables tell of keep-alive. As in nginx it is over once the response has been sent: in the log phase.
