@@ -402,6 +402,7 @@ func TestLogThatCannotBeOpened(t *testing.T) {
 	s.signal(syscall.SIGHUP)
 	s.until("the reload has failed", func() bool { return strings.Count(s.read("logs/error.log"), complaint) == 2 })
 	s.ok("/?three")
+	s.until("its line is in the old file, too", func() bool { return strings.Contains(s.read("logs/gone/access.log"), "three|end\n") })
 	if err := os.Mkdir(s.path("logs/sub"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -579,7 +580,13 @@ func TestCountersOutliveWorkers(t *testing.T) {
 	s := newSite(t)
 	s.failConf("", "logs/access.log f")
 	s.start()
-	base := int(s.counted("logs/access.log").Lines)
+	s.ok("/?first")
+	base := 0
+	s.until("the lines until then are counted", func() bool {
+		text := s.read("logs/access.log")
+		base = strings.Count(text, "\n")
+		return strings.Contains(text, "first|end\n") && int(s.counted("logs/access.log").Lines) == base
+	})
 	asked := 0
 	ask := func() {
 		for range 5 {
