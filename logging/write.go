@@ -141,6 +141,11 @@ func (f *File) writeHeld(l *shm.Latch, p []byte, n int) (rest []byte, err error)
 		if w > whole {
 			l.Break()
 		}
+		if w == len(rest)-1 && rest[w] == '\n' {
+			// The line is there: whoever writes next ends it.
+			f.account(p, nil, n, nil)
+			return nil, nil
+		}
 		rest = rest[whole:]
 		if tries++; tries > 2 && whole == 0 {
 			f.account(p, rest, n, unix.ENOSPC)
