@@ -238,7 +238,7 @@ func (c *Ctx) checkAbortable(t *vm.Thread) {
 // pendingSubrequests is how many subrequests the threads wait for.
 func (c *Ctx) pendingSubrequests() int {
 	n := c.entry.subrequests
-	for _, u := range c.threads {
+	for u := c.first; u != nil; u = u.next {
 		n += u.subrequests
 	}
 	return n

@@ -44,18 +44,20 @@ type Ctx struct {
 	table          *vm.Table // ngx.ctx
 	tableRef       int       // how many such tables there were when it was made
 
-	entry   thread    // runs the phase's code
-	threads []*thread // of ngx.thread.spawn, all that are not dead
-	running int       // of them, those that have not ended
-	ending  bool      // the request's code is being ended
-	cutOff  bool      // and subrequests with it
-	ran     bool      // code that may wait has run
-	cleaned bool      // a message has told of its end
-	endErr  error     // and why
-	joiner  Waiter    // waits for the threads to end
-	onAbort *thread   // of ngx.on_abort, not started yet
-	aborted bool      // the client has gone, and that thread was started
-	watched bool      // the engine tells of a client that goes
+	entry   thread  // runs the phase's code
+	code    uint64  // counts what it has run
+	first   *thread // of those of ngx.thread.spawn that have not ended
+	last    *thread
+	running int     // how many these are
+	ending  bool    // the request's code is being ended
+	cutOff  bool    // and subrequests with it
+	ran     bool    // code that may wait has run
+	cleaned bool    // a message has told of its end
+	endErr  error   // and why
+	joiner  Waiter  // waits for the threads to end
+	onAbort *thread // of ngx.on_abort, not started yet
+	aborted bool    // the client has gone, and that thread was started
+	watched bool    // the engine tells of a client that goes
 
 	chunk        *Chunk // of a body filter that runs
 	filteredLast bool   // a body filter has seen the end
@@ -108,13 +110,21 @@ func (c *Ctx) End() int {
 // Release forgets the request, ngx.ctx included.
 func (c *Ctx) Release() {
 	c.releaseTable(c.req)
-	c.endPrograms()
+	c.close()
 	out := c.out
 	if cap(out) > 64<<10 {
 		out = nil
 	}
+	*c = Ctx{out: out[:0], sockets: c.sockets, life: c.life + 1, code: c.code}
+}
+
+// close frees what the code has left open.
+func (c *Ctx) close() {
 	c.closeSockets()
-	*c = Ctx{out: out[:0], sockets: c.sockets, life: c.life + 1}
+	c.endPrograms()
+	if w := c.entry.wait; w != nil {
+		w.Drop()
+	}
 }
 
 // UseTable makes a table ngx.ctx.

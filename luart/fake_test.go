@@ -36,6 +36,7 @@ func (w fakeWaiter) Park(d time.Duration) error {
 }
 func (fakeWaiter) Yield() error    { return nil }
 func (fakeWaiter) Wake(error) bool { return false }
+func (fakeWaiter) Drop()           {}
 
 type fakeTimer struct{}
 

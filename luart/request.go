@@ -83,6 +83,8 @@ type Waiter interface {
 	// Wake lets the goroutine that is parked go on, with err as Park's result. It
 	// reports whether there was one.
 	Wake(err error) bool
+	// Drop frees what the loop keeps of the waiter, which will not be parked on again.
+	Drop()
 }
 
 // Timer calls its function once, with the baton, when the time has come.

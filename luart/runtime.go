@@ -151,17 +151,18 @@ func (rt *Runtime) openCoroutine() {
 	if !ok {
 		return
 	}
-	status := lib.GetStr("status")
 	lib.SetStr("status", rt.vm.NewFunction("status", func(t *vm.Thread) int {
-		if c := context(t); c != nil && len(c.threads) > 0 {
-			if co, ok := t.Arg(1).AsThread(); ok {
-				if u := c.find(co); u != nil {
-					t.PushString(u.status())
-					return 1
-				}
+		co, ok := t.Arg(1).AsThread()
+		if !ok {
+			return argError(t, 1, "coroutine expected")
+		}
+		if c := context(t); c != nil {
+			if u := c.find(co); u != nil {
+				t.PushString(u.status())
+				return 1
 			}
 		}
-		t.Push(t.CallValue(status, 1, t.Arg(1))[0])
+		t.PushString(co.Status())
 		return 1
 	}))
 	if rt.cfg.Console != nil {
@@ -432,9 +433,8 @@ func (rt *Runtime) runInit(phase Phase, name string, fn *vm.Function, err error)
 		t := rt.thread(c)
 		rt.resumed(c)
 		_, err = c.runEntry(t, fn.Value())
-		c.closeSockets()
+		c.close()
 		rt.release(t)
-		c.endPrograms()
 	}
 	if err == nil {
 		return nil

@@ -91,6 +91,7 @@ func (s *Script) ended(err error) error {
 	}
 	err = s.ctx.join(err)
 	s.ctx.entry.killed = false
+	s.ctx.code++
 	return err
 }
 
@@ -99,12 +100,11 @@ func (s *Script) ended(err error) error {
 func (s *Script) Finish() bool {
 	c := &s.ctx
 	var err error
-	if len(c.threads) > 0 || c.ending {
+	if c.running > 0 || c.ending {
 		c.entry.state = threadDead
 		err = c.join(nil)
 		s.report(err)
 	}
-	c.closeSockets()
-	c.endPrograms()
+	c.close()
 	return err == nil
 }

@@ -103,13 +103,7 @@ func semWait(t *vm.Thread) int {
 	if ms == 0 {
 		return fail(t, "timeout")
 	}
-	u := c.current(t)
-	if u == nil {
-		u = &thread{}
-	}
-	if u.wait == nil {
-		u.wait = c.rt.cfg.Loop.NewWaiter()
-	}
+	u := c.waitingThread(t)
 	w := &semWaiter{wait: u.wait}
 	s.waiting = append(s.waiting, w)
 	u.cancel = func() {

@@ -245,18 +245,6 @@ func (c *Ctx) endWait(m waitMark) error {
 	return nil
 }
 
-// waitingThread is the thread that is about to wait, ready for parkThread.
-func (c *Ctx) waitingThread(t *vm.Thread) *thread {
-	u := c.current(t)
-	if u == nil {
-		u = &thread{}
-	}
-	if u.wait == nil {
-		u.wait = c.rt.cfg.Loop.NewWaiter()
-	}
-	return u
-}
-
 // lookup finds the address of a name, one of several at random. The waiter's socket is
 // abandoned when its thread is killed.
 func (c *Ctx) lookup(t *vm.Thread, name string, abandon func()) (netip.Addr, error) {

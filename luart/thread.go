@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"time"
+	"weak"
 
 	"perilune/luart/vm"
 )
@@ -13,16 +14,18 @@ import (
 // beside others in their waits.
 type thread struct {
 	t         *vm.Thread
-	ctx       *Ctx // of a spawned thread, until the request forgets it
-	parent    *thread
+	ctx       *Ctx                    // of a spawned thread
+	code      uint64                  // of the context, that it belongs to
+	parent    *thread                 // nil of a dead one
+	spawner   weak.Pointer[vm.Thread] // the code that may wait for it: a coroutine of the parent perhaps
+	prev      *thread                 // in the context's list of those that run
+	next      *thread
 	wait      Waiter // where it is parked
 	state     threadState
 	killed    bool
-	zombies   int        // of the threads that it has spawned
 	cancel    func()     // undoes what it waits for, when it is killed
 	blockedOn closer     // is closed then: the socket that it waits in
-	spawner   *vm.Thread // the code that may wait for it: a coroutine of the parent perhaps
-	awaiter   Waiter     // where that is parked in ngx.thread.wait for it
+	awaiter   Waiter     // where the parent is parked in ngx.thread.wait for it
 	where     string     // the position of the call of error that has ended it
 	results   []vm.Value // of a zombie: true or false first
 
@@ -39,17 +42,43 @@ const (
 	threadDead
 )
 
+// now is the state. Nobody keeps a list of zombies: whether there still is somebody
+// who may ask for the results is looked at when it matters.
+func (u *thread) now() threadState {
+	if u.killed {
+		return threadDead
+	}
+	if u.state == threadZombie && u.orphan() {
+		u.die()
+	}
+	return u.state
+}
+
+// orphan reports whether the code that may wait for the thread has ended.
+func (u *thread) orphan() bool {
+	if u.parent == nil || u.parent.killed || u.parent.state != threadRunning {
+		return true
+	}
+	t := u.spawner.Value()
+	return t == nil || t.Status() == "dead"
+}
+
+func (u *thread) die() {
+	u.state, u.parent, u.results = threadDead, nil, nil
+}
+
 // status is the thread's state as coroutine.status tells it.
 func (u *thread) status() string {
-	switch {
-	case u.state == threadZombie:
+	switch u.now() {
+	case threadZombie:
 		return "zombie"
-	case u.state == threadDead || u.killed:
+	case threadDead:
 		return "dead"
-	case u.t.Status() == "suspended":
-		return "running" // it lets others run
 	}
-	return u.t.Status()
+	if s := u.t.Status(); s != "suspended" {
+		return s
+	}
+	return "running" // it lets others run
 }
 
 // errKilled ends the code of a thread that was killed, or whose request ends.
@@ -80,7 +109,7 @@ func (c *Ctx) current(t *vm.Thread) *thread {
 
 // find is the light thread of that thread of the machine, nil if it is none.
 func (c *Ctx) find(t *vm.Thread) *thread {
-	if u, ok := t.Owner.(*thread); ok && u.ctx == c {
+	if u, ok := t.Owner.(*thread); ok && u.ctx == c && u.code == c.code {
 		return u
 	}
 	if c.entry.t == t {
@@ -92,15 +121,29 @@ func (c *Ctx) find(t *vm.Thread) *thread {
 // park waits in the thread that t belongs to, with nil after a Wake that gave no
 // error. A function of the API that gets errKilled must return t.Abort(errKilled).
 func (c *Ctx) park(t *vm.Thread, timeout time.Duration) error {
+	return c.parkThread(c.waitingThread(t), timeout)
+}
+
+// waitingThread is the thread that is about to wait, ready for parkThread.
+func (c *Ctx) waitingThread(t *vm.Thread) *thread {
 	u := c.current(t)
 	if u == nil {
 		u = &thread{}
 	}
-	return c.parkThread(u, timeout)
+	c.waiter(u)
+	return u
 }
 
 func (c *Ctx) parkThread(u *thread, timeout time.Duration) error {
 	return c.wait(u, func() error { return u.wait.Park(timeout) })
+}
+
+// waiter is what the thread parks on.
+func (c *Ctx) waiter(u *thread) Waiter {
+	if u.wait == nil {
+		u.wait = c.rt.cfg.Loop.NewWaiter()
+	}
+	return u.wait
 }
 
 // wait waits by means of the thread's waiter.
@@ -108,9 +151,7 @@ func (c *Ctx) wait(u *thread, park func() error) error {
 	if u.killed {
 		return errKilled
 	}
-	if u.wait == nil {
-		u.wait = c.rt.cfg.Loop.NewWaiter()
-	}
+	c.waiter(u)
 	phase, chunk := c.phase, c.chunk
 	err := park()
 	c.phase, c.chunk = phase, chunk
@@ -138,7 +179,7 @@ func (c *Ctx) drive(u *thread, args []vm.Value) ([]vm.Value, error) {
 			return results, err
 		}
 		args = nil
-		if len(c.threads) == 0 {
+		if c.running == 0 {
 			continue
 		}
 		// coroutine.yield of a light thread lets the others run.
@@ -166,9 +207,10 @@ func (c *Ctx) runEntry(t *vm.Thread, fn vm.Value, args ...vm.Value) (vm.Value, e
 	if len(results) > 0 {
 		first = results[0]
 	}
-	if len(c.threads) > 0 || c.ending {
+	if c.running > 0 || c.ending {
 		err = c.join(err)
 	}
+	c.code++
 	c.entry = thread{wait: c.entry.wait}
 	return first, err
 }
@@ -180,8 +222,6 @@ func (c *Ctx) join(err error) error {
 		err = c.endErr
 	case err != nil:
 		c.end(err)
-	default:
-		c.forget(&c.entry)
 	}
 	for c.alive() > 0 {
 		if c.joiner == nil {
@@ -196,11 +236,6 @@ func (c *Ctx) join(err error) error {
 	if c.ending {
 		err = c.endErr
 	}
-	for _, u := range c.threads {
-		u.ctx = nil
-	}
-	clear(c.threads)
-	c.threads = c.threads[:0]
 	c.ending, c.endErr = false, nil
 	return err
 }
@@ -210,15 +245,35 @@ func (c *Ctx) alive() int { return c.running }
 
 // add enters a thread that is about to run.
 func (c *Ctx) add(u *thread) {
-	c.prune()
-	c.threads = append(c.threads, u)
+	if u.prev = c.last; u.prev != nil {
+		u.prev.next = u
+	} else {
+		c.first = u
+	}
+	c.last = u
 	c.running++
+}
+
+// remove takes a thread out that has ended.
+func (c *Ctx) remove(u *thread) {
+	if u.prev != nil {
+		u.prev.next = u.next
+	} else {
+		c.first = u.next
+	}
+	if u.next != nil {
+		u.next.prev = u.prev
+	} else {
+		c.last = u.prev
+	}
+	u.prev, u.next = nil, nil
+	c.running--
 }
 
 // end ends all threads of the request, because of err.
 func (c *Ctx) end(err error) {
 	c.ending, c.endErr, c.cutOff = true, err, c.pendingSubrequests() > 0
-	for _, u := range c.threads {
+	for u := c.first; u != nil; u = u.next {
 		c.stop(u)
 	}
 	c.stop(&c.entry)
@@ -241,34 +296,6 @@ func (c *Ctx) stop(u *thread) {
 	}
 }
 
-// prune forgets dead threads when there is no room for another one.
-func (c *Ctx) prune() {
-	if len(c.threads) < cap(c.threads) {
-		return
-	}
-	kept := c.threads[:0]
-	for _, u := range c.threads {
-		if u.state != threadDead {
-			kept = append(kept, u)
-		}
-	}
-	clear(c.threads[len(kept):])
-	c.threads = kept
-}
-
-// forget drops the zombies among the children of a thread that has ended.
-func (c *Ctx) forget(parent *thread) {
-	if parent.zombies == 0 {
-		return
-	}
-	parent.zombies = 0
-	for _, u := range c.threads {
-		if u.parent == parent && u.state == threadZombie {
-			u.state, u.results = threadDead, nil
-		}
-	}
-}
-
 // spawnCharge is the work that starting a thread counts as: its stack is not small.
 const spawnCharge = 64
 
@@ -282,9 +309,6 @@ func threadSpawn(t *vm.Thread, c *Ctx) int {
 	if parent == nil {
 		return raise(t, "no co ctx found")
 	}
-	if parent.wait == nil {
-		parent.wait = c.rt.cfg.Loop.NewWaiter()
-	}
 	u := c.newThread(t, parent, fn)
 	args := u.few[:0]
 	for i, n := 2, t.NArgs(); i <= n; i++ {
@@ -292,7 +316,7 @@ func threadSpawn(t *vm.Thread, c *Ctx) int {
 	}
 	c.add(u)
 	phase := c.phase
-	w := parent.wait
+	w := c.waiter(parent)
 	c.rt.cfg.Loop.Next(func() {
 		// The parent goes on as soon as the new thread waits for something.
 		w.Wake(nil)
@@ -308,7 +332,7 @@ func threadSpawn(t *vm.Thread, c *Ctx) int {
 
 // newThread is a light thread that has not begun to run.
 func (c *Ctx) newThread(t *vm.Thread, parent *thread, fn *vm.Function) *thread {
-	u := &thread{t: c.rt.vm.NewThread(), ctx: c, parent: parent, spawner: t, wait: c.rt.cfg.Loop.NewWaiter()}
+	u := &thread{t: c.rt.vm.NewThread(), ctx: c, code: c.code, parent: parent, spawner: weak.Make(t), wait: c.rt.cfg.Loop.NewWaiter()}
 	u.t.Data = t.Data
 	u.t.Start(fn.Value())
 	u.t.Owner = u
@@ -324,6 +348,7 @@ func (c *Ctx) runThread(u *thread, args []vm.Value) {
 		results, err = c.drive(u, args)
 	}
 	c.threadEnded(u, results, err)
+	u.wait.Drop()
 	if err == nil {
 		u.t.Recycle()
 	}
@@ -333,14 +358,13 @@ func (c *Ctx) runThread(u *thread, args []vm.Value) {
 }
 
 func (c *Ctx) threadEnded(u *thread, results []vm.Value, err error) {
-	c.forget(u)
-	u.state = threadDead
-	c.running--
+	c.remove(u)
 	if u.killed {
+		u.die()
 		return
 	}
-	_, isAbort := err.(*vm.AbortError)
-	if isAbort {
+	if _, isAbort := err.(*vm.AbortError); isAbort {
+		u.die()
 		c.end(err)
 		return
 	}
@@ -360,13 +384,8 @@ func (c *Ctx) threadEnded(u *thread, results []vm.Value, err error) {
 		}
 		u.results = append(u.results, v)
 	}
-	if u.parent.state != threadRunning || u.spawner.Status() == "dead" {
-		u.results = nil
-		return
-	}
 	u.state = threadZombie
-	u.parent.zombies++
-	if u.awaiter != nil {
+	if u.now() == threadZombie && u.awaiter != nil {
 		u.awaiter.Wake(nil)
 	}
 }
@@ -393,30 +412,32 @@ func threadWait(t *vm.Thread, c *Ctx) int {
 			return argError(t, i, "lua thread expected")
 		}
 		u := c.find(co)
-		switch {
-		case u == nil && co.Status() == "dead" || u != nil && (u.state == threadDead || u.killed):
+		if u == nil && foreign(co) {
+			return raise(t, "no co ctx found")
+		}
+		if u == nil || u == &c.entry {
+			return raise(t, "attempt to wait on a coroutine that is not a user thread")
+		}
+		if u.spawner.Value() != t {
+			return raise(t, "only the parent coroutine can wait on the thread")
+		}
+		switch u.now() {
+		case threadZombie:
+			return takeResults(t, u)
+		case threadRunning:
+			threads = append(threads, u)
+		case threadDead:
 			if i == n {
 				return fail(t, "already waited or killed")
 			}
-		case u == nil || u == &c.entry:
-			return raise(t, "attempt to wait on a coroutine that is not a user thread")
-		case u.spawner != t:
-			return raise(t, "only the parent coroutine can wait on the thread")
-		case u.state == threadZombie:
-			return takeResults(t, u)
-		default:
-			threads = append(threads, u)
 		}
 	}
 	me := c.current(t)
 	if me == nil {
 		return raise(t, "no co ctx found")
 	}
-	if me.wait == nil {
-		me.wait = c.rt.cfg.Loop.NewWaiter()
-	}
 	for _, u := range threads {
-		u.awaiter = me.wait
+		u.awaiter = c.waiter(me)
 	}
 	err := c.parkThread(me, 0)
 	var done *thread
@@ -438,14 +459,14 @@ func takeResults(t *vm.Thread, u *thread) int {
 		t.Push(v)
 	}
 	n := len(u.results)
-	u.bury()
+	u.die()
 	return n
 }
 
-// bury makes a zombie dead.
-func (u *thread) bury() {
-	u.state, u.results = threadDead, nil
-	u.parent.zombies--
+// foreign reports whether the thread is one of other code.
+func foreign(co *vm.Thread) bool {
+	_, ok := co.Owner.(*thread)
+	return ok
 }
 
 func threadKill(t *vm.Thread, c *Ctx) int {
@@ -455,18 +476,20 @@ func threadKill(t *vm.Thread, c *Ctx) int {
 	}
 	u := c.find(co)
 	switch {
-	case u == nil && co.Status() == "dead":
-		return fail(t, "already waited or killed")
+	case u == nil && foreign(co):
+		return raise(t, "no co ctx found")
 	case u == nil || u == &c.entry:
 		return fail(t, "not user thread")
-	case u.spawner != t:
+	case u.spawner.Value() != t:
 		return fail(t, "killer not parent")
 	case u.subrequests > 0:
 		return fail(t, "pending subrequests")
-	case u.state == threadZombie:
-		u.bury()
+	}
+	switch u.now() {
+	case threadZombie:
+		u.die()
 		return fail(t, "already terminated")
-	case u.state == threadDead || u.killed:
+	case threadDead:
 		return fail(t, "already waited or killed")
 	}
 	c.stop(u)

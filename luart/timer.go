@@ -145,8 +145,7 @@ func (x *timer) fire() {
 	_, err := c.runEntry(t, x.fn.Value(), x.args...)
 	rt.release(t)
 	rt.finish(c, err)
-	c.closeSockets()
-	c.endPrograms()
+	c.close()
 	rt.timers.running--
 	c.releaseTable(x.log)
 	logText(x.log, LevelDebug, "http lua close fake http connection")

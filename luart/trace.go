@@ -46,8 +46,8 @@ func waitsFor(t *vm.Thread) *vm.Thread {
 	if c == nil {
 		return nil
 	}
-	if u := c.find(t); u != nil && u.parent != nil && u.parent.state == threadRunning && u.spawner.Status() != "dead" {
-		return u.spawner
+	if u := c.find(t); u != nil && !u.orphan() {
+		return u.spawner.Value()
 	}
 	return nil
 }

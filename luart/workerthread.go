@@ -169,13 +169,7 @@ func runWorkerThread(t *vm.Thread, c *Ctx) int {
 		}
 		x.args = append(x.args, v)
 	}
-	u := c.current(t)
-	if u == nil {
-		u = &thread{}
-	}
-	if u.wait == nil {
-		u.wait = rt.cfg.Loop.NewWaiter()
-	}
+	u := c.waitingThread(t)
 	x.caller = u.wait
 	switch {
 	case p.running < p.Threads:

@@ -32,6 +32,8 @@ func (w *waiter) Yield() error { return w.l.Yield(&w.w) }
 
 func (w *waiter) Wake(err error) bool { return w.l.Wake(&w.w, err) }
 
+func (w *waiter) Drop() { w.l.DropWaiter(&w.w) }
+
 type timer struct {
 	l *loop.Loop
 	t *loop.Timer

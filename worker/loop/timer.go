@@ -49,6 +49,10 @@ func (l *Loop) DropTimer(t *Timer) {
 	}
 }
 
+// DropWaiter takes the timer of a waiter that is not parked out of the heap, for one
+// whose memory is to be freed.
+func (l *Loop) DropWaiter(w *Waiter) { l.DropTimer(&w.timer) }
+
 // fireTimer deals with the first timer of the heap, which is due.
 func (l *Loop) fireTimer() {
 	t := l.timers.heap[0]
