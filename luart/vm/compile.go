@@ -72,8 +72,10 @@ func (m *VM) compileFunc(parent *compiler, f *functionExpr, source string) *prot
 		c.declare(v, c.reserve(1))
 	}
 	c.stmts(f.Stmts)
-	c.line = f.LastLine()
-	c.emit(mk(opRet0, 0, 0, 0))
+	if !endsInReturn(f.Stmts) {
+		c.line = f.scope.lastLine
+		c.emit(mk(opRet0, 0, 0, 0))
+	}
 	c.endVars(0)
 	// The guard: a pointer to the next instruction never leaves the code.
 	c.p.code = append(c.p.code, mk(opRet0, 0, 0, 0))
@@ -87,6 +89,14 @@ func (m *VM) compileFunc(parent *compiler, f *functionExpr, source string) *prot
 		}
 	}
 	return c.p
+}
+
+func endsInReturn(list []ast.Stmt) bool {
+	if len(list) == 0 {
+		return false
+	}
+	_, is := list[len(list)-1].(*ast.ReturnStmt)
+	return is
 }
 
 func (c *compiler) emit(i instr) int {

@@ -531,14 +531,10 @@ func (l *lexer) number() int {
 func parseLiteral(s string) (Value, bool) {
 	low := lower(s)
 	switch {
-	case strings.HasSuffix(low, "ull"):
+	case strings.HasSuffix(low, "ull"), strings.HasSuffix(low, "llu"):
 		return parseInt64(low[:len(low)-3], CUint64)
 	case strings.HasSuffix(low, "ll"):
-		low = low[:len(low)-2]
-		if strings.HasSuffix(low, "u") {
-			return Nil, false
-		}
-		return parseInt64(low, CInt64)
+		return parseInt64(low[:len(low)-2], CInt64)
 	case strings.HasSuffix(low, "i"):
 		f, ok := parseUnsigned(low[:len(low)-1])
 		return (&CData{Kind: CComplex, Im: f}).Value(), ok
@@ -553,19 +549,8 @@ func parseInt64(s string, kind CKind) (Value, bool) {
 	case strings.HasPrefix(s, "0x"):
 		base, s = 16, s[2:]
 	case strings.HasPrefix(s, "0b"):
-		u, ok := parseBinary(s[2:])
-		return (&CData{Kind: kind, Bits: u}).Value(), ok
+		base, s = 2, s[2:]
 	}
-	if s == "" {
-		return Nil, false
-	}
-	var n uint64
-	for i := range len(s) {
-		d := hexDigit(s[i])
-		if d < 0 || d >= base {
-			return Nil, false
-		}
-		n = n*uint64(base) + uint64(d)
-	}
-	return (&CData{Kind: kind, Bits: n}).Value(), true
+	n, err := strconv.ParseUint(s, base, 64)
+	return (&CData{Kind: kind, Bits: n}).Value(), err == nil
 }

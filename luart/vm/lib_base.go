@@ -403,7 +403,8 @@ func baseTonumber(t *Thread) int {
 		t.PushNil()
 		return 1
 	}
-	s := strings.TrimFunc(t.CheckString(1), func(r rune) bool { return r < 128 && isSpace(byte(r)) })
+	s, _, _ := strings.Cut(t.CheckString(1), "\x00") // strtoul ends there
+	s = strings.TrimFunc(s, func(r rune) bool { return r < 128 && isSpace(byte(r)) })
 	if base < 2 || base > 36 {
 		t.ArgError(2, "base out of range")
 	}

@@ -48,7 +48,7 @@ flags:
 		i++
 		f.prec = digits()
 	}
-	if i == len(s) {
+	if i == len(s) || s[i] < ' ' {
 		return f, i
 	}
 	switch s[i] {
@@ -165,10 +165,13 @@ func (f *formatSpec) appendFloat(dst []byte, x float64) []byte {
 	upper := f.verb < 'a'
 	verb := f.verb | 0x20
 	if x != x || math.IsInf(x, 0) {
-		if x != x {
-			dst = append(dst, "nan"...)
-		} else {
+		switch {
+		case x == x:
 			dst = append(f.appendSign(dst, x < 0), "inf"...)
+		case f.space: // unlike a plus
+			dst = append(dst, " nan"...)
+		default:
+			dst = append(dst, "nan"...)
 		}
 		if upper {
 			upperBytes(dst[from:])
@@ -431,8 +434,8 @@ func appendGeneral(dst []byte, x float64, prec int, alt bool) []byte {
 	return dst
 }
 
-// appendHexFloat is %.<prec>a for x >= 0; a negative prec asks for as many
-// digits as needed.
+// appendHexFloat is %.<prec>a for x >= 0, with halves rounded up; a negative prec
+// asks for as many digits as needed.
 func appendHexFloat(dst []byte, x float64, prec int, alt bool) []byte {
 	frac, exp := uint64(0), 0
 	if x != 0 {
@@ -444,12 +447,7 @@ func appendHexFloat(dst []byte, x float64, prec int, alt bool) []byte {
 	if prec >= 0 && prec < 13 {
 		shift := uint(4 * (13 - prec))
 		half := uint64(1) << (shift - 1)
-		rest := frac & (1<<shift - 1)
-		frac >>= shift
-		if rest > half || rest == half && frac&1 != 0 {
-			frac++
-		}
-		frac <<= shift
+		frac = (frac + half) &^ (1<<shift - 1)
 	}
 	dst = append(dst, '0', 'x', '0'+byte(frac>>52))
 	frac &= 1<<52 - 1

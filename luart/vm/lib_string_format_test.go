@@ -213,4 +213,7 @@ var formatCases = []libCase{
 	{`string.format("%.2f %.2f %.2f",999.995,99.995,0.995)`, "true\t1000.00 100.00 0.99"},
 	{`string.format("%f %f %f",1e15,1e22,123456789.123456789)`, "true\t1000000000000000.000000 10000000000000000000000.000000 123456789.123457"},
 	{`string.format("%.3f %.3f",1e-3,9.999e-4)`, "true\t0.001 0.001"},
+	{`string.format("%.4a|%.0a|%.1a", math.ldexp(-223429,-1074), 1.5, 1.03125)`, "true\t-0x1.b463p-1057|0x2p+0|0x1.1p+0"},
+	{`string.format("%+ f|%05f|% 8.3e", 0/0, 0/0, 0/0)`, "true\t nan|  nan|     nan"},
+	{`string.format("%5\n", 1)`, "false\tt:1: invalid option '%5' to 'format'"},
 }

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"math"
+	"math/bits"
 	"strconv"
 	"strings"
 )
@@ -118,9 +119,12 @@ func parseUnsigned(s string) (float64, bool) {
 		}
 	}
 	f, err := strconv.ParseFloat(s, 64)
-	if err != nil {
+	switch {
+	case err != nil:
 		ne, ok := err.(*strconv.NumError)
 		return f, ok && ne.Err == strconv.ErrRange && exponentFits(s)
+	case f == 0:
+		return f, exponentFits(s)
 	}
 	return f, true
 }
@@ -210,6 +214,11 @@ func parseHex(s string) (float64, bool) {
 	}
 	if sticky {
 		m |= 1
+	}
+	// What is subnormal has fewer bits: round to those, and not to 53 before.
+	if drop := -1074 - exp; drop > max(0, bits.Len64(m)-53) && drop < 64 {
+		m = (m + 1<<(drop-1) - 1 + m>>drop&1) >> drop
+		exp = -1074
 	}
 	return math.Ldexp(float64(m), exp), true
 }

@@ -33,6 +33,7 @@ func parse(t *Thread, src, chunkname string) *functionExpr {
 	p.leaveBlock()
 	f.SetLine(0)
 	f.SetLastLine(p.line)
+	f.scope.lastLine = p.lastLine
 	return f
 }
 

@@ -337,6 +337,7 @@ func (p *parser) funcBody(method bool, line int) *functionExpr {
 	p.declare(f.scope.params...)
 	f.Stmts = p.chunk()
 	last := p.line
+	f.scope.lastLine = last
 	if p.tok != tkEnd {
 		p.match(tkEnd, tkFunction, line)
 	}

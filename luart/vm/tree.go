@@ -82,15 +82,16 @@ type gotoStmt struct {
 // funcScope is a function while it is parsed, and afterwards what the compiler
 // needs to know of it.
 type funcScope struct {
-	parent  *funcScope
-	block   *blockScope
-	active  []*variable
-	upDesc  []upDesc
-	upVars  []*variable // the variables of the parent, for upDesc with fromStack
-	upNames []string
-	vararg  bool
-	line    int
-	params  []*variable
+	parent   *funcScope
+	block    *blockScope
+	active   []*variable
+	upDesc   []upDesc
+	upVars   []*variable // the variables of the parent, for upDesc with fromStack
+	upNames  []string
+	vararg   bool
+	line     int
+	lastLine int // of the last token
+	params   []*variable
 }
 
 type blockScope struct {

@@ -16,6 +16,7 @@ import (
 var (
 	count = flag.Int("programs", 200, "how many random programs to compare")
 	first = flag.Uint64("seed", 1, "seed of the first program")
+	cases = flag.Int("numbers", 20000, "how many conversions of numbers to compare")
 )
 
 // peers are the implementations to compare with where they are installed.
@@ -103,6 +104,38 @@ func TestPrograms(t *testing.T) {
 	}
 	if !ran {
 		t.Skip("neither luajit nor lua5.1 is installed")
+	}
+}
+
+// %20.12g of what is rounded up to a power of ten: luajit takes the digits that
+// are then gone for part of the width.
+var (
+	misaligned = regexp.MustCompile(`^format, "\|%[-+ #0]*\d+\.\d*[gG]`)
+	unpadded   = regexp.MustCompile(` *(-?)0*1([eE][-+]\d+) *`)
+)
+
+// TestNumbers compares conversions of numbers with luajit. PUC Lua takes them
+// from the C library, which rounds and reads otherwise.
+func TestNumbers(t *testing.T) {
+	if _, err := exec.LookPath("luajit"); err != nil {
+		t.Skip("luajit is not installed")
+	}
+	const batch = 20000
+	failed := 0
+	for done := 0; done < *cases; done += batch {
+		list, program := Numbers(*first+uint64(done/batch), min(batch, *cases-done))
+		got, want := strings.Split(ours(program), "\n"), strings.Split(theirs(t, "luajit", []string{"-joff"}, program), "\n")
+		if len(got) != len(list) || len(want) != len(list) {
+			t.Fatalf("%d results of %d, luajit %d: %.200s", len(got), len(list), len(want), got[0])
+		}
+		for i, c := range list {
+			if got[i] != want[i] && !(misaligned.MatchString(c) && unpadded.ReplaceAllString(got[i], "${1}1$2") == unpadded.ReplaceAllString(want[i], "${1}1$2")) {
+				t.Errorf("%s\n\tgot  %s\n\twant %s", c, got[i], want[i])
+				if failed++; failed == 40 {
+					t.Fatal("too many differences")
+				}
+			}
+		}
 	}
 }
 
