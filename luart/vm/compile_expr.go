@@ -45,6 +45,20 @@ func (c *compiler) toAny(e ast.Expr) int {
 	return c.toNext(e)
 }
 
+// operand evaluates e for an instruction that writes register r: like toAny, but
+// r serves as well if it is the last temporary, so that a.b.c… and a+b+c… need no
+// more of them.
+func (c *compiler) operand(e ast.Expr, r int) int {
+	switch e.(type) {
+	case *localExpr, *parenExpr:
+		return c.toAny(e)
+	}
+	if r == c.free-1 && !c.isVar(r) {
+		c.free = r
+	}
+	return c.toNext(e)
+}
+
 // isVar reports whether r belongs to a variable rather than to an expression.
 func (c *compiler) isVar(r int) bool {
 	n := len(c.active)
@@ -75,7 +89,7 @@ func (c *compiler) toReg(e ast.Expr, r int) {
 		k, _ := c.constant(c.m.intern(e.Value).value())
 		c.emit(mkJ(opGetG, r, 0, k))
 	case *ast.AttrGetExpr:
-		obj := c.toAny(e.Object)
+		obj := c.operand(e.Object, r)
 		key := c.keyOperand(e.Key)
 		c.line = e.LastLine()
 		c.emit(mk([...]opcode{opGet, opGetF, opGetI}[key.kind], r, obj, key.n))
@@ -107,7 +121,7 @@ func (c *compiler) toReg(e ast.Expr, r int) {
 }
 
 func (c *compiler) unary(op opcode, e ast.Expr, r, line int) {
-	x := c.toAny(e)
+	x := c.operand(e, r)
 	c.line = line
 	c.emit(mk(op, r, x, 0))
 }
@@ -174,18 +188,18 @@ func (c *compiler) numConst(e ast.Expr) (int, bool) {
 func (c *compiler) arith(e *ast.ArithmeticOpExpr, r int) {
 	op := arithOps(e.Operator)
 	if k, ok := c.numConst(e.Rhs); ok {
-		x := c.toAny(e.Lhs)
+		x := c.operand(e.Lhs, r)
 		c.line = e.LastLine()
 		c.emit(mk(op+opAddRK-opAdd, r, x, k))
 		return
 	}
 	if k, ok := c.numConst(e.Lhs); ok {
-		x := c.toAny(e.Rhs)
+		x := c.operand(e.Rhs, r)
 		c.line = e.LastLine()
 		c.emit(mk(op+opAddKR-opAdd, r, k, x))
 		return
 	}
-	x := c.toAny(e.Lhs)
+	x := c.operand(e.Lhs, r)
 	y := c.toAny(e.Rhs)
 	c.line = e.LastLine()
 	c.emit(mk(op, r, x, y))

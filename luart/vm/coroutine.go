@@ -126,17 +126,19 @@ func (x *exec) coroutineDone() (over bool, th *thrown) {
 	return false, nil
 }
 
-// coroutineFailed ends the coroutine x.t with an error. Its stack stays as it
-// is, for tracebacks.
+// coroutineFailed ends the coroutine x.t with an error. Its calls and its stack
+// stay as they were then, for tracebacks.
 func (x *exec) coroutineFailed(th *thrown) (over bool, next *thrown) {
 	co := x.t
 	co.status = stDead
 	co.closeUpvalues(0)
+	co.ci = th.ci
 	if co.resumer == nil {
 		return true, th
 	}
 	wrap := co.resumer.frames[co.resumer.ci].fn.special == spWrap
 	if !wrap && th.abort == nil {
+		co.top = co.scratch()
 		co.stack[co.top] = th.value
 		co.top++
 		x.handBack(1, False)

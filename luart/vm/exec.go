@@ -287,6 +287,9 @@ func (t *Thread) catcher() *frame {
 // It returns the error if the entry fails with it.
 func (x *exec) throw(th *thrown) *thrown {
 	t := x.t
+	if th.t != t {
+		th.t, th.ci = t, t.ci
+	}
 	if c := t.catcher(); c != nil && !th.handled && th.abort == nil {
 		if c.kind == frXpcall {
 			th.handled = true

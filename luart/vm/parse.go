@@ -526,7 +526,7 @@ func (p *parser) exprStmt() ast.Stmt {
 		if !p.accept(',') {
 			break
 		}
-		p.limit(p.levels+len(s.Lhs), maxLevels, "variable names")
+		p.limit(p.levels+len(s.Lhs)+1, maxLevels, "variable names")
 		e = p.suffixed()
 		if _, ok := e.(*ast.FuncCallExpr); ok {
 			p.failTok("syntax error")
