@@ -107,7 +107,7 @@ func (l *load) run(kind int, at [2]string) {
 		},
 	}
 	defer tr.CloseIdleConnections()
-	c := &http.Client{Transport: tr, Timeout: 20 * time.Second}
+	c := &http.Client{Transport: tr, Timeout: patience}
 	for !l.stop.Load() {
 		start := time.Now()
 		if err := k.request(c); err != nil {

@@ -8,14 +8,16 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"perilune/internal/freeport"
 )
 
 func TestForegroundLife(t *testing.T) {
@@ -115,7 +117,7 @@ func TestReloadChangesEverything(t *testing.T) {
 	s.conf("worker_processes 1;", "one")
 	s.start()
 	old := children(s.pid())
-	second := freeAddr(t)
+	second := freeport.Addr(t)
 	first := s.addr
 	s.addr = second
 	s.conf("worker_processes 3;", "two")
@@ -242,7 +244,6 @@ func TestNothingLeaksOverReloads(t *testing.T) {
 		})
 	}
 	reload("first", 2)
-	s.until("the master is at rest", func() bool { return len(children(s.pid())) == 2 })
 	before, workerBefore := fds(s.pid()), fds(children(s.pid())[0])
 	for i := range 50 {
 		if i%10 == 5 {
@@ -253,8 +254,9 @@ func TestNothingLeaksOverReloads(t *testing.T) {
 	}
 	reload("last", 2)
 	s.wantBody("last")
-	s.until("the master has as many descriptors as before", func() bool { return slices.Equal(fds(s.pid()), before) })
-	s.until("a worker has as many descriptors as before", func() bool { return slices.Equal(fds(children(s.pid())[0]), workerBefore) })
+	// The master may have had the channel of a worker that had just ended when it was asked first.
+	s.until("the master has no more descriptors than before", func() bool { return len(fds(s.pid())) <= len(before) })
+	s.until("a worker has no more descriptors than before", func() bool { return len(fds(children(s.pid())[0])) <= len(workerBefore) })
 }
 
 func TestNoRequestFailsInReloads(t *testing.T) {
@@ -327,10 +329,15 @@ func TestWorkerIsWhatTheConfigurationSays(t *testing.T) {
 		t.Skip("only root may change the user")
 	}
 	s := newSite(t)
-	mask := "1"
-	if runtime.NumCPU() > 1 {
-		mask = "10"
+	daemon, err := user.Lookup("daemon")
+	if err != nil {
+		t.Skip(err)
 	}
+	cpu := 0 // the first that the test may run on
+	if _, err := fmt.Sscan(status("/proc/self", "Cpus_allowed_list"), &cpu); err != nil {
+		t.Fatal(err)
+	}
+	mask := "1" + strings.Repeat("0", cpu)
 	s.conf(`user daemon; worker_rlimit_nofile 333; worker_rlimit_core 4096; worker_priority 5; worker_cpu_affinity `+mask+`;
 working_directory `+s.path("logs")+`; env TEST_KEPT; env TEST_SET=a=b;`, "one")
 	t.Setenv("TEST_KEPT", "kept")
@@ -343,7 +350,8 @@ working_directory `+s.path("logs")+`; env TEST_KEPT; env TEST_SET=a=b;`, "one")
 	if err != nil || len(tasks) == 0 {
 		t.Fatalf("threads: %v, %v", tasks, err)
 	}
-	want := map[string]string{"Uid": "1 1 1 1", "Gid": "1 1 1 1", "Groups": "1", "Cpus_allowed_list": fmt.Sprint(len(mask) - 1)}
+	four := func(id string) string { return strings.Join([]string{id, id, id, id}, " ") }
+	want := map[string]string{"Uid": four(daemon.Uid), "Gid": four(daemon.Gid), "Groups": daemon.Gid, "Cpus_allowed_list": fmt.Sprint(cpu)}
 	for _, task := range tasks {
 		for field, v := range want {
 			if got := status(task, field); got != v {
@@ -470,7 +478,7 @@ func TestSingleProcess(t *testing.T) {
 	}
 	before := fds(s.pid())
 	first := s.addr
-	s.addr = freeAddr(t)
+	s.addr = freeport.Addr(t)
 	s.conf("master_process off;", "two")
 	s.signal(syscall.SIGHUP)
 	s.until("it serves the new configuration", func() bool { b, _ := s.get(); return b == "two" })

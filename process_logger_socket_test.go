@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"perilune/internal/freeport"
 )
 
 // logServer counts the lines that it gets.
@@ -28,7 +30,7 @@ type logServer struct {
 
 func newLogServer(t *testing.T) *logServer {
 	t.Helper()
-	s := &logServer{addr: "127.0.0.1:0", lines: make(map[string]int)}
+	s := &logServer{addr: freeport.Addr(t), lines: make(map[string]int)}
 	s.listen(t)
 	t.Cleanup(func() { s.l.Close() })
 	return s
@@ -224,12 +226,7 @@ func TestLoggerAtStop(t *testing.T) {
 
 // TestLoggerWithoutServer: a worker does not wait for a server that is gone for longer than it says, and tells of the loss.
 func TestLoggerWithoutServer(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &logServer{addr: l.Addr().String()}
-	l.Close()
+	server := &logServer{addr: freeport.Addr(t)}
 	s := newSite(t)
 	s.loggerConf("worker_shutdown_timeout 300ms;", server)
 	s.start()

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"perilune/ipc/shm"
 )
@@ -26,7 +25,7 @@ func (s *site) sharedConf(main, http string) {
 // lua runs code in some worker.
 func (s *site) lua(code string) (string, error) { return s.luaOver(oneShot, code) }
 
-var oneShot = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+var oneShot = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 
 func (s *site) luaOver(c *http.Client, code string) (string, error) {
 	r, err := c.Get("http://" + s.addr + "/?" + url.QueryEscape(code))
@@ -120,7 +119,7 @@ func TestSharedDictAddsUp(t *testing.T) {
 	var clients []*http.Client // each with a connection of its own
 	ids := make(map[string]bool)
 	s.until("there are connections to all four workers", func() bool {
-		client := &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
+		client := &http.Client{Transport: &http.Transport{}, Timeout: patience}
 		clients = append(clients, client)
 		id, err := s.luaOver(client, `return ngx.worker.id()`)
 		if err == nil {
@@ -288,12 +287,16 @@ func TestSharedDictsDoNotLeak(t *testing.T) {
 	}
 	s.sharedConf("worker_processes 1;", "lua_shared_dict d 1m;")
 	s.reload()
-	s.until("the descriptors are as many as before", func() bool {
+	// The master may have had the channel of a worker that had just ended when it was asked first.
+	s.until("the descriptors are no more than before", func() bool {
 		w := children(s.pid())
-		return len(w) == 1 && len(fds(s.pid())) == before && len(fds(w[0])) == worker
+		return len(w) == 1 && len(fds(s.pid())) <= before && len(fds(w[0])) <= worker
 	})
-	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", s.pid()))
-	if n := strings.Count(string(maps), "perilune-zone"); err != nil || n != 2 { // that of the log files, too
-		t.Errorf("%d zones are mapped, %v", n, err)
-	}
+	s.until("two zones are mapped", func() bool { // that of the log files, too
+		maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", s.pid()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(string(maps), "perilune-zone") == 2
+	})
 }

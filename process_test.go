@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"perilune/internal/freeport"
 )
 
 // binary is the program under test. PERILUNE_BINARY names one that is built already.
@@ -41,6 +42,10 @@ func testMain(m *testing.M) int {
 	return m.Run()
 }
 
+// patience is how long anything may take that is waited for. It is far above what it takes: a test that runs into it has found
+// a hang.
+const patience = time.Minute
+
 // site is a prefix directory with a configuration, and maybe a server that runs from there.
 type site struct {
 	t    *testing.T
@@ -59,7 +64,7 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, dir: dir, bin: binary, addr: freeAddr(t)}
+	s := &site{t: t, dir: dir, bin: binary, addr: freeport.Addr(t)}
 	t.Cleanup(func() {
 		s.kill()
 		os.RemoveAll(dir)
@@ -73,16 +78,6 @@ func newSite(t *testing.T) *site {
 		}
 	}
 	return s
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
@@ -186,7 +181,7 @@ func (s *site) ended() int {
 	s.t.Helper()
 	select {
 	case <-s.done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		s.t.Fatal("it does not end")
 	}
 	return s.cmd.ProcessState.ExitCode()
@@ -195,7 +190,7 @@ func (s *site) ended() int {
 // until waits for what cannot be waited for otherwise: something that happens in another process.
 func (s *site) until(what string, ok func() bool) {
 	s.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !ok() {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("waited in vain until %s", what)
@@ -224,7 +219,7 @@ func (s *site) signal(sig syscall.Signal) {
 
 // get makes a request on a connection of its own.
 func (s *site) get() (string, error) {
-	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 	r, err := c.Get("http://" + s.addr + "/")
 	if err != nil {
 		return "", err

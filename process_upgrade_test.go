@@ -15,10 +15,10 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
+	"perilune/internal/freeport"
 	"perilune/master"
 )
 
@@ -93,7 +93,7 @@ func (s *site) processes() []int {
 
 // version is what the Server header says.
 func (s *site) version() string {
-	r, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}).Get("http://" + s.addr + "/")
+	r, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}).Get("http://" + s.addr + "/")
 	if err != nil {
 		return err.Error()
 	}
@@ -139,7 +139,7 @@ func (s *site) upgradeFails(why string) {
 
 // upgradeConf is a configuration with every kind of listen socket.
 func (s *site) upgradeConf(main, http string) string {
-	second := freeAddr(s.t)
+	second := freeport.Addr(s.t)
 	s.write("conf/nginx.conf", "error_log logs/error.log info;\nworker_processes 2;\n"+main+`
 events { worker_connections 256; }
 http {
@@ -164,7 +164,7 @@ http {
 func text(network, addr, path string) (string, error) {
 	c := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) { return net.Dial(network, addr) },
-	}, Timeout: 20 * time.Second}
+	}, Timeout: patience}
 	r, err := c.Get("http://test" + path)
 	if err != nil {
 		return "", err
@@ -435,7 +435,7 @@ func TestUpgradeChangesTheConfiguration(t *testing.T) {
 	s := newSite(t)
 	s.install(build(t, "1.0"))
 	port := s.addr[strings.LastIndexByte(s.addr, ':'):]
-	other, third := freeAddr(t), freeAddr(t)
+	other, third := freeport.Addr(t), freeport.Addr(t)
 	conf := func(main string, listen ...string) {
 		s.write("conf/nginx.conf", "error_log logs/error.log info;\n"+main+" events {} http { server { listen "+
 			strings.Join(listen, "; listen ")+"; location / { return 200 hello; } } }")

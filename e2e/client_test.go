@@ -192,7 +192,7 @@ func curl(t testing.TB, args ...string) string {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("curl is not installed")
 	}
-	out, err := exec.Command("curl", append([]string{"-sS", "-m", "20"}, args...)...).Output()
+	out, err := exec.Command("curl", append([]string{"-q", "--noproxy", "*", "-sS", "-m", "60"}, args...)...).Output()
 	if err != nil {
 		t.Fatalf("curl %v: %v: %s", args, err, out)
 	}

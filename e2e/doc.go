@@ -1,7 +1,7 @@
 // Package e2e tests the built binary from outside: it starts perilune with a
 // prefix directory of its own, talks to it through real sockets, sends it
 // signals, and looks at its processes, descriptors and logs. It imports no
-// other package of the project.
+// package of what it tests.
 //
 // With PERILUNE_E2E_NGINX set the same tests run against Debian's nginx with
 // its Lua module: what they expect can be checked where it comes from. Tests

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -17,11 +16,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"perilune/internal/freeport"
 )
 
 // patience is how long anything may take that is waited for. It is far above
 // what it takes: a test that runs into it has found a hang.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 var (
 	binary      string // what is tested
@@ -84,7 +85,7 @@ type server struct {
 	t      testing.TB
 	dir    string
 	conf   config
-	ports  [3]int
+	ports  [3]string
 	addr   string // 127.0.0.1:PORT
 	pid    int    // of the master
 	cmd    *exec.Cmd
@@ -117,9 +118,9 @@ func newServer(t testing.TB, c config) *server {
 		}
 	}
 	for i := range s.ports {
-		s.ports[i] = freePort(t)
+		_, s.ports[i], _ = net.SplitHostPort(freeport.Addr(t))
 	}
-	s.addr = "127.0.0.1:" + strconv.Itoa(s.ports[0])
+	s.addr = "127.0.0.1:" + s.ports[0]
 	for name, text := range c.files {
 		s.writeFile(name, text)
 	}
@@ -127,29 +128,12 @@ func newServer(t testing.TB, c config) *server {
 	return s
 }
 
-// freePort returns a port below those that the kernel gives to clients, so
-// that no connection of a test takes it before the server does.
-func freePort(t testing.TB) int {
-	t.Helper()
-	for range 1000 {
-		port := 10000 + rand.IntN(22000)
-		l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
-		if err != nil {
-			continue
-		}
-		l.Close()
-		return port
-	}
-	t.Fatal("no free port")
-	return 0
-}
-
 func (s *server) path(name string) string { return filepath.Join(s.dir, name) }
 
 func (s *server) expand(text string) string {
 	return strings.NewReplacer(
-		"PORT2", strconv.Itoa(s.ports[1]), "PORT3", strconv.Itoa(s.ports[2]),
-		"PORT", strconv.Itoa(s.ports[0]), "PREFIX", s.dir,
+		"PORT2", s.ports[1], "PORT3", s.ports[2],
+		"PORT", s.ports[0], "PREFIX", s.dir,
 	).Replace(text)
 }
 

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"perilune/conf"
+	"perilune/internal/freeport"
 	"perilune/logging"
 )
 
@@ -38,17 +39,6 @@ func listening(network, addr string) *conf.Listening {
 	return &conf.Listening{Network: network, Addr: addr, Backlog: 511, RcvBuf: -1, SndBuf: -1, FastOpen: -1}
 }
 
-// freeAddr is an address of the loopback that nobody listens on.
-func freeAddr(t *testing.T, ip string) string {
-	t.Helper()
-	l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
-	if err != nil {
-		t.Skip(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func open(t *testing.T, list []*conf.Listening, workers int, old *socketSet) *socketSet {
 	t.Helper()
 	log, text := testLog(t)
@@ -72,8 +62,12 @@ func dial(t *testing.T, network, addr string) {
 }
 
 func TestOpenSockets(t *testing.T) {
-	for _, ip := range []string{"127.0.0.1", "::1"} {
-		ls := listening("tcp", freeAddr(t, ip))
+	addrs := []string{freeport.Addr(t)}
+	if addr, ok := freeport.Addr6(t); ok {
+		addrs = append(addrs, addr)
+	}
+	for _, addr := range addrs {
+		ls := listening("tcp", addr)
 		ls.IPv6Only = true
 		set := open(t, []*conf.Listening{ls}, 4, nil)
 		dial(t, "tcp", ls.Addr)
@@ -86,7 +80,7 @@ func TestOpenSockets(t *testing.T) {
 }
 
 func TestSocketsAreTakenOver(t *testing.T) {
-	a, b, c := listening("tcp", freeAddr(t, "127.0.0.1")), listening("tcp", freeAddr(t, "127.0.0.1")), listening("tcp", freeAddr(t, "127.0.0.1"))
+	a, b, c := listening("tcp", freeport.Addr(t)), listening("tcp", freeport.Addr(t)), listening("tcp", freeport.Addr(t))
 	log, _ := testLog(t)
 	first := open(t, []*conf.Listening{a, b}, 1, nil)
 	fdA := first.list[0].fds[0]
@@ -105,7 +99,7 @@ func TestSocketsAreTakenOver(t *testing.T) {
 }
 
 func TestAbandonedSetLeavesTheOldOne(t *testing.T) {
-	a, b := listening("tcp", freeAddr(t, "127.0.0.1")), listening("tcp", freeAddr(t, "127.0.0.1"))
+	a, b := listening("tcp", freeport.Addr(t)), listening("tcp", freeport.Addr(t))
 	a.Reuseport = true
 	log, _ := testLog(t)
 	first := open(t, []*conf.Listening{a}, 2, nil)
@@ -125,7 +119,7 @@ func TestAbandonedSetLeavesTheOldOne(t *testing.T) {
 }
 
 func TestReuseportSlots(t *testing.T) {
-	a := listening("tcp", freeAddr(t, "127.0.0.1"))
+	a := listening("tcp", freeport.Addr(t))
 	a.Reuseport = true
 	first := open(t, []*conf.Listening{a}, 5, nil)
 	second := open(t, []*conf.Listening{a}, 2, first)
@@ -142,7 +136,7 @@ func TestReuseportSlots(t *testing.T) {
 }
 
 func TestPlainSocketBecomesReuseport(t *testing.T) {
-	a := listening("tcp", freeAddr(t, "127.0.0.1"))
+	a := listening("tcp", freeport.Addr(t))
 	first := open(t, []*conf.Listening{a}, 1, nil)
 	b := *a
 	b.Reuseport = true
@@ -152,7 +146,7 @@ func TestPlainSocketBecomesReuseport(t *testing.T) {
 }
 
 func TestAddressBecomesWildcardAndBack(t *testing.T) {
-	a := listening("tcp", freeAddr(t, "127.0.0.1"))
+	a := listening("tcp", freeport.Addr(t))
 	_, port, _ := net.SplitHostPort(a.Addr)
 	all := listening("tcp", "0.0.0.0:"+port)
 	log, _ := testLog(t)
@@ -172,7 +166,7 @@ func TestAddressInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	list := []*conf.Listening{listening("tcp", l.Addr().String()), listening("tcp", freeAddr(t, "127.0.0.1"))}
+	list := []*conf.Listening{listening("tcp", l.Addr().String()), listening("tcp", freeport.Addr(t))}
 	log, text := testLog(t)
 	naps := 0
 	_, err = openSockets(list, 1, nil, nil, log, func(d time.Duration) {
@@ -267,7 +261,7 @@ func TestUnixSocket(t *testing.T) {
 }
 
 func TestBacklogChanges(t *testing.T) {
-	a := listening("tcp", freeAddr(t, "127.0.0.1"))
+	a := listening("tcp", freeport.Addr(t))
 	first := open(t, []*conf.Listening{a}, 1, nil)
 	b := *a
 	b.Backlog = 7

@@ -75,7 +75,7 @@ func boot(t *testing.T, s *site, files map[string]string) *host {
 		_ = cmd.Wait()
 		removeCgroup(t, cgroup)
 	})
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		if list := workers(cmd.Process.Pid); len(list) == 1 {
 			h.pid = strconv.Itoa(list[0])
 		}

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"perilune/internal/freeport"
 )
 
 // binary is the program under test. PERILUNE_BINARY names one that is built already.
@@ -134,20 +136,19 @@ func freeAddrs(t *testing.T, n int) []string {
 	t.Helper()
 	var list []string
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		list = append(list, l.Addr().String())
+		list = append(list, freeport.Addr(t))
 	}
 	return list
 }
 
+// patience is how long anything may take that is waited for. It is far above what it takes: a test that runs into it has found
+// a hang.
+const patience = time.Minute
+
 // until waits for what happens in another process and cannot be waited for otherwise.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain until %s", what)
@@ -166,8 +167,8 @@ func network(addr string) (string, string) {
 
 // get asks an address, by a connection of its own, for a path.
 func get(addr, path string) (string, error) {
-	d := net.Dialer{Timeout: 20 * time.Second}
-	c := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+	d := net.Dialer{Timeout: patience}
+	c := http.Client{Timeout: patience, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			n, a := network(addr)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"perilune/internal/freeport"
 )
 
 // FuzzMemcAnswer has all commands look at bytes from a server.
@@ -79,13 +81,8 @@ func TestMemcached(t *testing.T) {
 	if err != nil {
 		t.Skip("no memcached")
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := ln.Addr().String()
+	addr := freeport.Addr(t)
 	_, port, _ := net.SplitHostPort(addr)
-	_ = ln.Close()
 	cmd := exec.Command(bin, "-l", "127.0.0.1", "-p", port, "-U", "0", "-u", "nobody", "-t", "1", "-m", "16")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"perilune/internal/freeport"
 )
 
 // startNginx starts the nginx of the machine with the given servers, in which LISTEN stands for a port, and answers
@@ -44,13 +46,9 @@ func startNginxWith(t *testing.T, head, servers string) []string {
 	dir := t.TempDir()
 	var addrs []string
 	for strings.Contains(servers, "LISTEN") {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addrs = append(addrs, l.Addr().String())
-		servers = strings.Replace(servers, "LISTEN", "listen "+l.Addr().String(), 1)
-		_ = l.Close()
+		addr := freeport.Addr(t)
+		addrs = append(addrs, addr)
+		servers = strings.Replace(servers, "LISTEN", "listen "+addr, 1)
 	}
 	text := head + fmt.Sprintf("daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log info;\n"+
 		"events {}\nhttp { access_log off; client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p;\n"+

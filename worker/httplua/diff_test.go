@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"perilune/internal/freeport"
 )
 
 // The files of testdata are compared with what perilune answers, and with what
@@ -307,7 +309,7 @@ func TestNginx(t *testing.T) {
 	for _, path := range caseFiles(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
 			c := readCase(t, path)
-			addr := freeAddr(t)
+			addr := freeport.Addr(t)
 			dir := c.prefix(t, "load_module "+oracleModules+"/ndk_http_module.so; load_module "+oracleModules+"/ngx_http_set_misc_module.so; load_module "+oracleModules+
 				"/ngx_http_lua_module.so; daemon off; master_process off; ", "", addr)
 			cmd := exec.Command(nginx, "-p", dir+"/", "-c", "conf/nginx.conf", "-e", "logs/error.log")
@@ -339,16 +341,6 @@ func TestNginx(t *testing.T) {
 			c.check(t, responses, log, section)
 		})
 	}
-}
-
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // waitFor waits until the server takes connections; the connection that finds out

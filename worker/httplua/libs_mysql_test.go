@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"perilune/internal/freeport"
 )
 
 // mariaDB starts a server with a data base for the user perilune, and returns its port and its unix socket. Its certificate is
@@ -32,7 +34,7 @@ func mariaDB(t *testing.T, certificates string) (port, sock string) {
 	if err := os.WriteFile(filepath.Join(dir, "init.sql"), []byte(sql), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	addr := freeAddr(t)
+	addr := freeport.Addr(t)
 	_, port, _ = net.SplitHostPort(addr)
 	sock = filepath.Join(dir, "db.sock")
 	args := append([]string{"--no-defaults"}, user...)

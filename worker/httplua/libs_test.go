@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"perilune/internal/freeport"
 )
 
 // libs are the http directives with which require finds public libraries, unmodified; the test is skipped where they are
@@ -57,7 +59,7 @@ func startEither(t *testing.T, http, srv string) *server {
 		return s
 	}
 	c := &diffCase{sections: []section{{"http", http}, {"server", srv}}}
-	addr := freeAddr(t)
+	addr := freeport.Addr(t)
 	dir := c.prefix(t, "load_module "+oracleModules+"/ndk_http_module.so; load_module "+oracleModules+"/ngx_http_lua_module.so; daemon off; master_process off; ", "", addr)
 	cmd := exec.Command("nginx", "-p", dir+"/", "-c", "conf/nginx.conf", "-e", "logs/error.log")
 	if err := cmd.Start(); err != nil {
@@ -81,7 +83,7 @@ func (s *server) logFailure(t *testing.T) {
 
 func TestLibRedis(t *testing.T) {
 	http := libs(t, "lua-resty-redis")
-	addr, dir := freeAddr(t), t.TempDir()
+	addr, dir := freeport.Addr(t), t.TempDir()
 	_, p, _ := net.SplitHostPort(addr)
 	sock := filepath.Join(dir, "redis.sock")
 	program(t, addr, "redis-server", "--port", p, "--bind", "127.0.0.1", "--unixsocket", sock, "--save", "", "--dir", dir)
@@ -138,7 +140,7 @@ func TestLibRedis(t *testing.T) {
 
 func TestLibMemcached(t *testing.T) {
 	http := libs(t, "lua-resty-memcached")
-	addr := freeAddr(t)
+	addr := freeport.Addr(t)
 	_, p, _ := net.SplitHostPort(addr)
 	program(t, addr, "memcached", "-u", "nobody", "-l", "127.0.0.1", "-p", p)
 	s := startEither(t, http, `location / { content_by_lua_block {

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"perilune/internal/freeport"
 )
 
 // collector keeps the lines that log servers get.
@@ -94,7 +96,7 @@ location = /stats { content_by_lua_block {
 	ngx.print("sent ", s.sent, " lost ", s.lost, " buffered ", s.buffered)
 } }
 `}}}
-	addr := freeAddr(t)
+	addr := freeport.Addr(t)
 	dir := c.prefix(t, "", "", addr)
 	_ = pki(t, filepath.Join(dir, "conf"))
 	s, err := serve(t, dir, addr)
@@ -232,11 +234,11 @@ func TestLoggerResets(t *testing.T) {
 // between.
 func TestLoggerRestarts(t *testing.T) {
 	c := newCollector()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr := freeport.Addr(t)
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
 	_, port, _ := net.SplitHostPort(addr)
 	done := make(chan struct{})
 	rounds := 0
@@ -412,7 +414,7 @@ local a, b = socket.new{host = "127.0.0.1", port = 1}, socket:new{path = "/x"}
 ngx.say(a:initted(), " ", socket.initted(), " ", a:log(12), " ", a:stats().buffered, " ", b:stats().buffered)
 ngx.say(pcall(a.log, "x"))
 } }`}}}
-	addr := freeAddr(t)
+	addr := freeport.Addr(t)
 	dir := c.prefix(t, "", "", addr)
 	s, err := serve(t, dir, addr)
 	if err != nil {

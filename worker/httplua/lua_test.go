@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"perilune/internal/freeport"
 )
 
 // start starts a worker with these http and server directives.
@@ -41,7 +43,7 @@ func tryStartMain(t testing.TB, main, http, srv string, files map[string]string)
 	for name, text := range files {
 		c.sections = append(c.sections, section{"file " + name, text})
 	}
-	addr := freeAddr(t)
+	addr := freeport.Addr(t)
 	return serve(t, c.prefix(t, "", "", addr), addr)
 }
 
@@ -192,7 +194,7 @@ func TestConfigErrors(t *testing.T) {
 		{"lua_code_cache maybe;\n", "", `invalid value "maybe" in "lua_code_cache" directive, it must be "on" or "off" in PREFIX/conf/nginx.conf:4`},
 	} {
 		c := &diffCase{sections: []section{{"http", tc.http}, {"server", tc.server}}}
-		addr := freeAddr(t)
+		addr := freeport.Addr(t)
 		dir := c.prefix(t, "", "lua_strict_phases on;", addr)
 		_, err := serve(t, dir, addr)
 		if err == nil || strings.ReplaceAll(err.Error(), dir, "PREFIX") != tc.want {

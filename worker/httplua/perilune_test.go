@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"perilune/conf"
+	"perilune/internal/freeport"
 	"perilune/logging"
 	"perilune/worker/http"
 	"perilune/worker/httplua"
@@ -150,7 +151,7 @@ func TestCases(t *testing.T) {
 	for _, path := range caseFiles(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
 			c := readCase(t, path)
-			addr := freeAddr(t)
+			addr := freeport.Addr(t)
 			dir := c.prefix(t, "", "lua_strict_phases on;", addr)
 			s, err := serve(t, dir, addr)
 			if err != nil {

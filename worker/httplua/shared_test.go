@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"perilune/conf"
+	"perilune/internal/freeport"
 	"perilune/ipc/shm"
 )
 
@@ -34,7 +35,7 @@ func TestSharedConfigErrors(t *testing.T) {
 		{"lua_shared_dict dogs;", `invalid number of arguments in "lua_shared_dict" directive`},
 	} {
 		c := &diffCase{sections: []section{{"http", tc.http + "\n"}}}
-		addr := freeAddr(t)
+		addr := freeport.Addr(t)
 		dir := c.prefix(t, "", "", addr)
 		_, err := serve(t, dir, addr)
 		if err == nil || strings.ReplaceAll(err.Error(), dir, "PREFIX") != tc.want+" in PREFIX/conf/nginx.conf:4" {

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"perilune/internal/freeport"
 )
 
 // program starts a program that serves, and waits until it does.
@@ -27,7 +29,7 @@ func program(t *testing.T, addr, name string, args ...string) {
 }
 
 func TestRedis(t *testing.T) {
-	addr, dir := freeAddr(t), t.TempDir()
+	addr, dir := freeport.Addr(t), t.TempDir()
 	_, p, _ := net.SplitHostPort(addr)
 	sock := filepath.Join(dir, "redis.sock")
 	program(t, addr, "redis-server", "--port", p, "--bind", "127.0.0.1", "--unixsocket", sock, "--save", "", "--dir", dir)
@@ -76,7 +78,7 @@ func TestRedis(t *testing.T) {
 }
 
 func TestMemcached(t *testing.T) {
-	addr := freeAddr(t)
+	addr := freeport.Addr(t)
 	_, p, _ := net.SplitHostPort(addr)
 	args := []string{"-p", p, "-l", "127.0.0.1", "-U", p}
 	if os.Getuid() == 0 {

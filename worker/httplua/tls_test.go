@@ -20,6 +20,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"perilune/internal/freeport"
 )
 
 // authority is a certificate with its key and those above it.
@@ -387,7 +389,7 @@ func TestTLSNginx(t *testing.T) {
 	if _, err := os.Stat(oracleModules + "/ngx_http_lua_module.so"); err != nil {
 		t.Skip("no ngx_lua")
 	}
-	addr := freeAddr(t)
+	addr := freeport.Addr(t)
 	dir := tlsCase().prefix(t, "load_module "+oracleModules+"/ndk_http_module.so; load_module "+oracleModules+
 		"/ngx_http_lua_module.so; daemon off; master_process off; ", "", addr)
 	ports := tlsServers(t, filepath.Join(dir, "conf"))
@@ -425,7 +427,7 @@ func compareTLS(t *testing.T, got string) {
 }
 
 func TestTLS(t *testing.T) {
-	addr := freeAddr(t)
+	addr := freeport.Addr(t)
 	dir := tlsCase().prefix(t, "", "", addr)
 	ports := tlsServers(t, filepath.Join(dir, "conf"))
 	s, err := serve(t, dir, addr)
@@ -507,7 +509,7 @@ location = /timer { content_by_lua_block {
 	ngx.say(timer)
 } }
 `}, {"file lua/t.lua", tlsLua}, {"file lua/resume.lua", resumeLua}}}
-	addr := freeAddr(t)
+	addr := freeport.Addr(t)
 	dir := c.prefix(t, "", "", addr)
 	ports := tlsServers(t, filepath.Join(dir, "conf"))
 	echo := pki(t, filepath.Join(dir, "conf"))["good"].config() // of the authority that is trusted

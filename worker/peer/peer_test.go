@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"perilune/internal/freeport"
 	"perilune/worker/loop"
 )
 
@@ -110,12 +111,7 @@ func TestEcho(t *testing.T) {
 }
 
 func TestFailures(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ap := netip.MustParseAddrPort(ln.Addr().String())
-	ln.Close()
+	ap := netip.MustParseAddrPort(freeport.Addr(t))
 	silent := listen(t, "tcp", "127.0.0.1:0", func(net.Conn) {})
 	reset := listen(t, "tcp", "127.0.0.1:0", func(c net.Conn) {
 		_, _ = c.Read(make([]byte, 1))

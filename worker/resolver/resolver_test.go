@@ -331,12 +331,13 @@ func TestShared(t *testing.T) {
 // TestOtherServer has the first server refuse, which the kernel says, and the second one answer when the time to ask again has come.
 func TestOtherServer(t *testing.T) {
 	s := serveNames(t, script)
-	dead, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	// A connected socket keeps the port from others, and the kernel refuses what others send there.
+	dead, err := net.DialUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}, net.UDPAddrFromAddrPort(s.addr))
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer dead.Close()
 	port := dead.LocalAddr().(*net.UDPAddr).AddrPort()
-	_ = dead.Close()
 	w := newWorld(t, port, s.addr)
 	answer := make(chan string, 1)
 	go func() { answer <- w.look("four", time.Minute) }()
