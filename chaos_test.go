@@ -27,7 +27,7 @@ type load struct {
 	done [len(clients)]atomic.Int64
 
 	mu       sync.Mutex
-	kills    []time.Time // of workers
+	kills    []time.Time // when workers were dead that were killed
 	held     int         // failures of requests that a killed worker held
 	failures []string
 }
@@ -130,12 +130,18 @@ func (l *load) failed(text string, err error, start time.Time) {
 	l.failures = append(l.failures, text)
 }
 
-// kill kills a worker.
+// kill kills a worker. Until it is dead any request may be its.
 func (l *load) kill(pid int) {
 	l.mu.Lock()
-	l.kills = append(l.kills, time.Now())
+	l.kills = append(l.kills, time.Now().Add(time.Hour))
 	l.mu.Unlock()
 	_ = syscall.Kill(pid, syscall.SIGKILL)
+	for alive(pid) {
+		time.Sleep(time.Millisecond)
+	}
+	l.mu.Lock()
+	l.kills[len(l.kills)-1] = time.Now()
+	l.mu.Unlock()
 }
 
 func (l *load) end() (total int64) {
@@ -249,16 +255,16 @@ func (c *chaos) failUpgrade(kind int) {
 // TestChaos is the short form; make chaos sets PERILUNE_CHAOS to the number of rounds for the long one. A round is an upgrade,
 // some reloads, failed upgrades, and a killed worker, under load.
 func TestChaos(t *testing.T) {
-	rounds, kinds := 3, len(failing)-1
+	rounds, kinds, timeout := 3, len(failing)-1, "60s"
 	if v := os.Getenv("PERILUNE_CHAOS"); v != "" {
 		if _, err := fmt.Sscan(v, &rounds); err != nil {
 			t.Fatal(err)
 		}
-		kinds = len(failing)
+		kinds, timeout = len(failing), "3s" // what the one that hangs takes
 	}
 	c := &chaos{site: newSite(t), one: build(t, "1.0"), two: build(t, "2.0"), version: 1}
 	c.install(c.one)
-	second := c.upgradeConf("upgrade_timeout 3s; worker_hang_timeout 20s;", "access_log off;")
+	second := c.upgradeConf("upgrade_timeout "+timeout+"; worker_hang_timeout 20s;", "access_log off;")
 	c.conf = strings.Replace(c.read("conf/nginx.conf"), "error.log info", "error.log notice", 1)
 	c.write("conf/nginx.conf", c.conf)
 	c.mustRun()

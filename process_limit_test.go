@@ -54,26 +54,41 @@ func (s *site) count(path string, n int) (statuses map[int]int, workers int) {
 	return statuses, len(who)
 }
 
-// bothAnswer waits until both workers take connections.
-func (s *site) bothAnswer() {
+// inTurn calls f for each of two workers, while the other one stands still and takes no connections.
+func (s *site) inTurn(f func()) {
 	s.t.Helper()
-	s.until("both workers answer", func() bool {
-		_, workers := s.count("/pid", 4)
-		return workers == 2
-	})
+	var w []int
+	s.until("there are two workers", func() bool { w = children(s.pid()); return len(w) == 2 })
+	for i, pid := range w {
+		s.until("a worker answers", func() bool { _, line, body := s.ask("/pid"); _ = body.Close(); return line == fmt.Sprint(w[1-i]) })
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			s.t.Fatal(err)
+		}
+		s.until("a worker stands still", func() bool { return stat(pid, 3) == "T" })
+		f()
+		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 }
 
 func TestLimitReqOverWorkers(t *testing.T) {
 	s := newSite(t)
 	s.limitConf("$arg_k")
 	s.start()
-	s.bothAnswer()
-	statuses, workers := s.count("/req?k=a", 30)
-	if statuses[200] != 10 || statuses[503] != 20 || workers != 2 {
-		t.Errorf("%v, by %d workers", statuses, workers)
+	total := make(map[int]int)
+	s.inTurn(func() {
+		statuses, _ := s.count("/req?k=a", 6)
+		for status, n := range statuses {
+			total[status] += n
+		}
+	})
+	if total[200] != 10 || total[503] != 2 {
+		t.Error(total)
 	}
 	s.reload()
-	if statuses, _ = s.count("/req?k=a", 5); statuses[503] != 5 {
+	statuses, _ := s.count("/req?k=a", 5)
+	if statuses[503] != 5 {
 		t.Errorf("%v after a reload", statuses)
 	}
 	s.limitConf("$arg_other")
@@ -89,17 +104,18 @@ func TestLimitConnOverWorkers(t *testing.T) {
 	s := newSite(t)
 	s.limitConf("$arg_k")
 	s.start()
-	s.bothAnswer()
 	var open []io.Closer
 	byWorker := make(map[string]int)
-	for range 4 {
-		status, line, body := s.ask("/conn?k=a")
-		if status != 200 {
-			t.Fatal(status)
+	s.inTurn(func() {
+		for range 2 {
+			status, line, body := s.ask("/conn?k=a")
+			if status != 200 {
+				t.Fatal(status)
+			}
+			byWorker[line]++
+			open = append(open, body)
 		}
-		byWorker[line]++
-		open = append(open, body)
-	}
+	})
 	if len(byWorker) != 2 {
 		t.Errorf("only %v have answered", byWorker)
 	}

@@ -160,6 +160,12 @@ http {
 	return second
 }
 
+// gatedConf is upgradeConf with workers that are not ready before open is called.
+func (s *site) gatedConf(main string) (open func()) {
+	s.upgradeConf(main, `init_worker_by_lua_block { while not io.open("`+s.path("gate")+`") do os.execute("exec sleep 0.01") end }`)
+	return func() { s.write("gate", "") }
+}
+
 // text makes a request over a connection of its own and returns the body.
 func text(network, addr, path string) (string, error) {
 	c := &http.Client{Transport: &http.Transport{
@@ -268,8 +274,7 @@ func TestUpgradesThatFail(t *testing.T) {
 	s := newSite(t)
 	one := build(t, "1.0")
 	s.install(one)
-	good := func() { s.upgradeConf("upgrade_timeout 1500ms;", "") }
-	good()
+	s.upgradeConf("", "")
 	confText := s.read("conf/nginx.conf")
 	s.mustRun()
 	s.until("there are two workers", func() bool { return len(children(s.pid())) == 2 })
@@ -294,11 +299,9 @@ func TestUpgradesThatFail(t *testing.T) {
 		{func() { s.installFile([]byte("\x7fELF of another machine"), 0o755) }, `(8: Exec format error)`},
 		{script("exit 0"), "exited with code 0"},
 		{script("kill -SEGV $$"), "exited on signal 11"},
-		{script("exec sleep 100"), "was not ready after 1.5s, killed"},
 		{bad("foo bar;", ""), `unknown directive "foo" in ` + s.path("conf/nginx.conf")},
 		{bad("master_process off;", ""), "cannot change to master_process off"},
 		{bad("", "init_by_lua_block { error('no way') }"), "a worker process exited with code 2"},
-		{bad("", "init_worker_by_lua_block { while true do end }"), "was not ready after 1.5s, killed"},
 		{bad("pid /nowhere/pid;", ""), `open() "/nowhere/pid" failed`},
 		{bad("", "server { listen 192.0.2.1:1; }"), "its files or sockets could not be opened"},
 	} {
@@ -307,7 +310,8 @@ func TestUpgradesThatFail(t *testing.T) {
 		s.write("conf/nginx.conf", confText)
 	}
 	// A new master that is killed before it is ready.
-	bad("", "init_worker_by_lua_block { os.execute('exec sleep 1') }")()
+	s.install(one)
+	open := s.gatedConf("")
 	old := s.pid()
 	s.signal(syscall.SIGUSR2)
 	var next int
@@ -325,6 +329,7 @@ func TestUpgradesThatFail(t *testing.T) {
 	if err := syscall.Kill(next, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
+	open()
 	s.logged("exited on signal 9")
 	s.write("conf/nginx.conf", confText)
 	defer func() {
@@ -340,6 +345,22 @@ func TestUpgradesThatFail(t *testing.T) {
 	if v := s.version(); v != "2.0" {
 		t.Errorf("version %s after all", v)
 	}
+}
+
+func TestUpgradesThatHang(t *testing.T) {
+	s := newSite(t)
+	one := build(t, "1.0")
+	s.install(one)
+	s.upgradeConf("upgrade_timeout 1500ms;", "")
+	s.mustRun()
+	s.until("there are two workers", func() bool { return len(children(s.pid())) == 2 })
+	const killed = "was not ready after 1.5s, killed"
+	s.installFile([]byte("#!/bin/sh\nexec sleep 100\n"), 0o755)
+	s.upgradeFails(killed)
+	s.install(one)
+	s.upgradeConf("", "init_worker_by_lua_block { while true do end }")
+	s.upgradeFails(killed)
+	s.until("nothing is left of the failed upgrades", func() bool { return len(s.processes()) == 3 })
 }
 
 func TestUpgradesWhileAConnectionDrains(t *testing.T) {
@@ -492,7 +513,7 @@ func TestOldMasterIsKilledInAnUpgrade(t *testing.T) {
 	s.install(build(t, "1.0"))
 	s.upgradeConf("", "")
 	s.start()
-	s.upgradeConf("", "init_worker_by_lua_block { os.execute('exec sleep 0.5') }")
+	open := s.gatedConf("")
 	old := s.pid()
 	s.signal(syscall.SIGUSR2)
 	s.until("there is a new master with a worker", func() bool {
@@ -501,6 +522,7 @@ func TestOldMasterIsKilledInAnUpgrade(t *testing.T) {
 	if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
+	open()
 	s.until("the new master has taken over", func() bool { pid := s.pid(); return pid != old && alive(pid) && len(s.processes()) == 3 })
 	s.until("the pid file of the old binary is gone", func() bool { _, err := os.Stat(s.path("logs/nginx.pid.oldbin")); return err != nil })
 	s.upgrade()

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"perilune/logging"
 	"perilune/luart/vm"
@@ -60,6 +61,9 @@ func TestFileLogger(t *testing.T) {
 		}
 		if got := strings.ReplaceAll(r.sent.String(), dir, "DIR"); got != tc.said {
 			t.Errorf("%s\n said %q\n want %q", tc.code, got, tc.said)
+		}
+		for _, f := range rt.cfg.Files.All() {
+			f.Drain(time.Minute) // lines after one that took long wait in a queue
 		}
 		b, _ := os.ReadFile(filepath.Join(dir, "l"))
 		got := string(b)

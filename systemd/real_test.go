@@ -201,7 +201,7 @@ func TestSystemd(t *testing.T) {
 		"sbin/perilune":                       string(bin),
 		"etc/perilune/nginx.conf":             "include /run/site/conf/nginx.conf;\n",
 		"etc/perilune/a.conf":                 "include /run/site/conf/a.conf;\n",
-		"units/perilune.service.d/test.conf":  "[Unit]\nStartLimitIntervalSec=0\n[Service]\nWatchdogSec=2\n",
+		"units/perilune.service.d/test.conf":  "[Unit]\nStartLimitIntervalSec=0\n[Service]\nWatchdogSec=6\n",
 		"units/perilune@.service.d/test.conf": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nTimeoutStopSec=2\n",
 		"units/perilune.socket.d/test.conf":   "[Socket]\nListenStream=\nListenStream=" + addrs[2] + "\n",
 	})

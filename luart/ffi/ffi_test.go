@@ -120,7 +120,7 @@ func TestMemoryIsSafe(t *testing.T) {
 		{`function f() ffi.copy(ffi.cast("char *", "abc"), "x") end`, "attempt to write to constant location"},
 		{`function f() ffi.cast("char *", "abc")[0] = 1 end`, "attempt to write to constant location"},
 		{`function f() ffi.fill(ffi.new("char[2]"), -1) end`, "attempt to access -1 bytes at offset 0 of 2 bytes of C memory"},
-		{`local p = ffi.new("char *[1]", ffi.new("char[1]")) ffi.cast("char *", p)[1] = 7 function f() return p[0][0] end`,
+		{`local p = ffi.new("char *[1]", ffi.new("char[1]")) ffi.cast("char *", p)[7] = 7 function f() return p[0][0] end`,
 			"attempt to access memory at 0xX, which is not that of an object"},
 		{`local p = ffi.cast("char *", ffi.cast("uintptr_t", ffi.new("char[1]"))) function f() return p[0] end`,
 			"attempt to access memory at 0xX, which is not that of an object"},
