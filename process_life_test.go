@@ -127,10 +127,13 @@ func TestReloadChangesEverything(t *testing.T) {
 	if n := len(children(s.pid())); n != 3 {
 		t.Errorf("%d workers", n)
 	}
-	if c, err := net.Dial("tcp", first); err == nil {
-		c.Close()
-		t.Error("the address that was removed is still open")
-	}
+	s.until("the address that was removed is closed", func() bool {
+		c, err := net.Dial("tcp", first)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
 }
 
 func TestReloadWithErrors(t *testing.T) {

@@ -239,6 +239,9 @@ func TestReloadsAndKillsUnderLoad(t *testing.T) {
 	}
 	s := start(t, conf(2))
 	workers := s.newWorkers(2, nil)
+	// After a reload those that are there are ready.
+	s.signal(syscall.SIGHUP)
+	workers = s.newWorkers(2, workers)
 	sockets := func() (n int) {
 		for _, f := range openFiles(t, workers[0]) {
 			if f == "socket" {
@@ -289,8 +292,8 @@ func TestReloadsAndKillsUnderLoad(t *testing.T) {
 	l.finish(t)
 
 	// Nothing has piled up in master and workers.
-	s.waitFor("the master's descriptors to be what they were", func() bool {
-		return slices.Equal(openFiles(t, s.pid), masterFiles) || againstReal
+	s.waitFor("the master's descriptors to be no more than they were", func() bool {
+		return len(openFiles(t, s.pid)) <= len(masterFiles) || againstReal
 	})
 	for _, w := range s.workers() {
 		var now []string

@@ -4,9 +4,11 @@ package testpeer
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"syscall"
 	"testing"
 )
 
@@ -17,6 +19,11 @@ func Serve(t testing.TB, network, addr string, f func(c net.Conn)) net.Addr {
 	if err != nil {
 		t.Fatal(err)
 	}
+	accept(t, ln, f)
+	return ln.Addr()
+}
+
+func accept(t testing.TB, ln net.Listener, f func(c net.Conn)) {
 	t.Cleanup(func() { _ = ln.Close() })
 	go func() {
 		for {
@@ -30,7 +37,6 @@ func Serve(t testing.TB, network, addr string, f func(c net.Conn)) net.Addr {
 			}()
 		}
 	}()
-	return ln.Addr()
 }
 
 // ServeTCP is Serve at some port of 127.0.0.1.
@@ -42,7 +48,8 @@ func ServeTCP(t testing.TB, f func(c net.Conn)) netip.AddrPort {
 // ServeDNS is a name server, over TCP and UDP at the same port. answer makes an answer out of a question, nil for none.
 func ServeDNS(t testing.TB, answer func(question []byte, datagram bool) []byte) netip.AddrPort {
 	t.Helper()
-	addr := ServeTCP(t, func(c net.Conn) {
+	ln, udp := listenBoth(t)
+	accept(t, ln, func(c net.Conn) {
 		for {
 			var size [2]byte
 			if _, err := io.ReadFull(c, size[:]); err != nil {
@@ -56,10 +63,6 @@ func ServeDNS(t testing.TB, answer func(question []byte, datagram bool) []byte) 
 			_, _ = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(a))), a...))
 		}
 	})
-	udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() { _ = udp.Close() })
 	go func() {
 		b := make([]byte, 512)
@@ -73,5 +76,24 @@ func ServeDNS(t testing.TB, answer func(question []byte, datagram bool) []byte) 
 			}
 		}
 	}()
-	return addr
+	return ln.Addr().(*net.TCPAddr).AddrPort()
+}
+
+// listenBoth listens at a port that is free for TCP and for UDP.
+func listenBoth(t testing.TB) (net.Listener, *net.UDPConn) {
+	t.Helper()
+	for {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(ln.Addr().(*net.TCPAddr).AddrPort()))
+		if err == nil {
+			return ln, udp
+		}
+		_ = ln.Close()
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			t.Fatal(err)
+		}
+	}
 }
