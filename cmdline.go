@@ -157,6 +157,14 @@ var optional = []struct{ module, directive string }{
 	{"userid", "userid"}, {"uwsgi", "uwsgi_pass"},
 }
 
+// added are the modules that nginx has only if configure is told so, each with a directive of it.
+var added = []struct{ module, directive string }{
+	{"ssl", "ssl_certificate"}, {"v2", "http2"}, {"realip", "set_real_ip_from"}, {"addition", "add_before_body"},
+	{"sub", "sub_filter"}, {"dav", "dav_methods"}, {"gunzip", "gunzip"}, {"gzip_static", "gzip_static"},
+	{"auth_request", "auth_request"}, {"random_index", "random_index"}, {"secure_link", "secure_link"}, {"slice", "slice"},
+	{"stub_status", "stub_status"},
+}
+
 // configureArguments are the arguments to nginx's configure that come closest to this program.
 func configureArguments() string {
 	has := make(map[string]bool)
@@ -171,8 +179,13 @@ func configureArguments() string {
 			args = append(args, "--without-http_"+o.module+"_module")
 		}
 	}
-	if has["ssl_certificate"] {
-		args = append(args, sslModule)
+	if !has["proxy_cache_path"] {
+		args = append(args, "--without-http-cache")
+	}
+	for _, a := range added {
+		if has[a.directive] {
+			args = append(args, "--with-http_"+a.module+"_module")
+		}
 	}
 	return strings.Join(args, " ")
 }

@@ -25,6 +25,11 @@ func (c *Conn) clientGone() {
 	if c.state != connBusy || r == nil {
 		return
 	}
+	if c.sending != nil || (c.writing || c.paused != nil) && len(r.upstreams) == 0 && !r.Unheeding {
+		r.Log(logging.Info, "client prematurely closed connection")
+		c.stopSending()
+		return
+	}
 	for i := 0; i < len(r.upstreams); i++ {
 		r.upstreams[i].abort()
 	}
@@ -38,4 +43,17 @@ func (c *Conn) clientGone() {
 	r.onAbort = nil
 	r.Log(logging.Info, "client prematurely closed connection")
 	f()
+}
+
+// stopSending ends the output that waits for the client.
+func (c *Conn) stopSending() {
+	c.errored = true
+	if c.sending != nil {
+		c.sending.finish(errClosed)
+		return
+	}
+	c.FD.CancelWrite(errClosed)
+	if c.paused != nil {
+		c.Server.loop.Wake(c.paused, errClosed)
+	}
 }

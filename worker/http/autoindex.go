@@ -97,6 +97,9 @@ func autoindexHandler(r *Request) int {
 		return rc
 	}
 	path := string(r.filename())
+	if path == "" {
+		return 500
+	}
 	if len(path) > 1 {
 		path = path[:len(path)-1]
 	}
@@ -360,7 +363,11 @@ func randomIndexHandler(r *Request) int {
 	if r.URI[len(r.URI)-1] != '/' || r.MethodID&(MethodGet|MethodHead|MethodPost) == 0 || !r.LocCtx[autoindexModule.Index].(*autoindexConf).random.V {
 		return Declined
 	}
-	path := strings.TrimSuffix(string(r.filename()), "/")
+	path := string(r.filename())
+	if path == "" {
+		return 500
+	}
+	path = strings.TrimSuffix(path, "/")
 	files, rc := r.readDirectory(path)
 	if rc != OK {
 		return rc

@@ -7,8 +7,8 @@ import (
 	"perilune/worker/loop"
 )
 
-// beginStream begins to read the body piece by piece, for proxy_request_buffering off: what has come with the header is stored
-// as ReadBody would. It reports whether there is more, which readPart reads; if not the body is as after ReadBody.
+// beginStream begins to read the body piece by piece, for proxy_request_buffering off: what has come so far, as much as the
+// buffer takes, is stored as ReadBody would. It reports whether there is more, which readPart reads; if not the body is as after ReadBody.
 func (r *Request) beginStream() (more bool, err error) {
 	b := &r.body
 	in := &r.HeadersIn
@@ -27,12 +27,34 @@ func (r *Request) beginStream() (more bool, err error) {
 	n, err := r.takeBody(c.buf[c.pos:c.last])
 	c.pos += n
 	r.BytesIn += int64(n)
+	if err == nil && !r.bodyDone() {
+		err = r.storePart()
+	}
 	if err == nil && r.bodyDone() {
 		r.endStream()
 		in.ContentLengthN = b.size
 		return false, nil
 	}
 	return true, err
+}
+
+// storePart stores what there is of the body behind the part that came with the header.
+func (r *Request) storePart() error {
+	room := r.Loc.ClientBodyBufferSize.V - int64(len(r.body.mem))
+	if room <= 0 || r.body.file != 0 {
+		return nil
+	}
+	buf := r.Server.buffers.get(int(room))
+	defer r.Server.buffers.put(buf)
+	data, _, err := r.readPart(buf[:room])
+	if err == loop.ErrAgain {
+		return nil
+	}
+	if err == nil && len(data) > 0 {
+		r.growBody(len(data))
+		r.body.mem = append(r.body.mem, data...)
+	}
+	return err
 }
 
 func (r *Request) endStream() {

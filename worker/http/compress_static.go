@@ -38,7 +38,11 @@ func (r *Request) sendPrecompressed(k *coding, mode staticMode) int {
 	if !ok && !gzipConfOf(r).vary.V {
 		return Declined
 	}
-	path := append(r.filename(), k.suffix...)
+	path := r.filename()
+	if path == nil {
+		return 500
+	}
+	path = append(path, k.suffix...)
 	r.parts.path = path
 	f, call, err := r.openStatic(path)
 	switch err {

@@ -49,6 +49,7 @@ type Conn struct {
 	timedout  bool
 	nodelay   bool
 	corked    bool
+	writing   bool // a goroutine waits for room in the socket
 	action    string
 
 	port      *listenPort
@@ -56,7 +57,8 @@ type Conn struct {
 	startMsec int64
 	timer     loop.Timer
 	req       *Request
-	sending   *fileSend // what the events send, if not nil
+	sending   *fileSend    // what the events send, if not nil
+	paused    *loop.Waiter // of a goroutine whose output limit_rate holds up
 
 	buf       []byte // nil while idle
 	pos, last int    // of buf: read, and not used yet

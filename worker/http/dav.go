@@ -91,10 +91,11 @@ func davHandler(r *Request) int {
 	return r.davCopy(dc)
 }
 
-// davPath is the path of the file that the URI means; a NUL in it, which the kernel would end it at, is an error.
+// davPath is the path of the file that the URI means; that there is none, or a NUL in it, which the kernel would end it
+// at, is an error.
 func (r *Request) davPath() (path string, ok bool) {
-	path = string(r.AppendFilename(nil))
-	return path, strings.IndexByte(path, 0) < 0
+	path = string(r.filename())
+	return path, path != "" && strings.IndexByte(path, 0) < 0
 }
 
 func (r *Request) isCollection() bool { return r.URI[len(r.URI)-1] == '/' }

@@ -190,7 +190,9 @@ func (c *Conn) waitWrite(r *Request) error {
 	if r.Main.OnWait != nil {
 		r.Main.OnWait(false)
 	}
+	c.writing = true
 	err := c.FD.WaitWrite(r.Main.Loc.SendTimeout.V)
+	c.writing = false
 	switch {
 	case err == nil:
 		return nil

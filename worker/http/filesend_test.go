@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -105,5 +106,35 @@ func TestFileOfDrainingServer(t *testing.T) {
 	case <-drained:
 	case <-time.After(10 * time.Second):
 		t.Errorf("not drained: %+v", ts.s.Stats())
+	}
+}
+
+// TestClientLeavesWhileSending: a client that closes while its response waits for it is noticed at once, as limit_rate's next
+// piece might be minutes away; a handler that goes on without its client does so.
+func TestClientLeavesWhileSending(t *testing.T) {
+	ts := serve(t, `server { listen 127.0.0.1:8000; root DIR; sendfile on;
+		location /slow { limit_rate 1; return 200 0123456789; }
+		location /gzip { gzip on; gzip_types *; gzip_comp_level 1; alias DIR/noise; } }`)
+	largeFile(t, ts.dir+"/large")
+	noise := make([]byte, 12<<20)
+	for i, x := 0, uint32(1); i < len(noise); i++ {
+		x = x*1664525 + 1013904223
+		noise[i] = byte(x >> 24)
+	}
+	if err := os.WriteFile(ts.dir+"/noise", noise, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/slow", "/large", "/gzip"} {
+		c := ts.dial()
+		c.send("GET " + path + " HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
+		if _, err := c.r.ReadByte(); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		ts.errorLog("client prematurely closed connection")
+		_ = c.Close()
+		ts.none()
 	}
 }

@@ -175,12 +175,12 @@ func (g *geoTable) rangeEntry(cf *conf.Conf, key string, value []byte) error {
 func (g *geoTable) value(r *Request) ([]byte, bool) {
 	a := r.clientAddr()
 	if g.source != nil {
-		// What is no address counts as 255.255.255.255.
-		var ok bool
-		if a, ok = parseAddr(string(bytes.TrimSpace(g.source.AppendTo(r, nil)))); !ok {
-			a = netip.AddrFrom4([4]byte{255, 255, 255, 255})
-		}
+		a, _ = parseAddr(string(bytes.TrimSpace(g.source.AppendTo(r, nil))))
 		a = a.Unmap()
+	}
+	if !a.IsValid() {
+		// What is no address, a client on a unix socket among it, counts as 255.255.255.255.
+		a = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 	}
 	if !g.proxies.from.Empty() {
 		if found, ok := g.proxies.forwarded(r, netip.AddrPortFrom(a, 0)); ok {

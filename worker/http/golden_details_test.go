@@ -120,3 +120,26 @@ func TestDetailsAsNginx(t *testing.T) {
 	config := strings.Replace(detailsServer, "|$subrequest", "", 1)
 	sameAnswersOf(t, site, config, detailsRequests, "ngx_http_echo_module", "ngx_http_headers_more_filter_module")
 }
+
+const rewrittenServer = `
+geo $arg_ip $where { default default; 255.255.255.255 none; 10.0.0.0/8 ten; }
+server { LISTEN; root SITE; default_type text/plain;
+	location /alias/ { alias SITE/; rewrite ^ /alias/a.html break; }
+	location /alias/index/ { alias SITE/; rewrite ^ /alias/index/ break; }
+	location /alias/try/ { alias SITE/; rewrite ^ /alias/try/a.html break; try_files $uri /none; }
+	location /alias/name { alias SITE/; rewrite ^ /alias/x break; add_header X "$request_filename"; return 200 "$document_root|$request_filename\n"; }
+	location ~ ^/sub/index\.html$ { alias SITE; try_files $uri =404; }
+	location ~ ^/(a\.html)$ { alias SITE/; rewrite ^ /b.txt break; }
+	location = /b.txt { add_header ETag foo; add_header ETag "" always; add_header Last-Modified $arg_m; add_header X-Empty ""; }
+	location = /geo { return 200 "$where\n"; }
+}
+`
+
+// TestRewrittenURIsAsNginx compares what a changed URI means to alias, and headers that add_header takes away.
+func TestRewrittenURIsAsNginx(t *testing.T) {
+	sameAnswers(t, rewrittenServer, []string{
+		"GET /alias/x", "GET /alias/index/x/", "GET /alias/try/x", "GET /alias/name", "GET /sub/index.html", "GET /a.html",
+		"GET /b.txt", "GET /b.txt?m=x", "GET /b.txt?m=Mon,%2028%20Sep%201970%2006:00:00%20GMT", "GET /nix?m=",
+		"GET /geo", "GET /geo?ip=10.1.1.1", "GET /geo?ip=x", "GET /geo?ip=255.255.255.255",
+	})
+}

@@ -222,9 +222,7 @@ func headersFilter(next HeaderFilter) HeaderFilter {
 			if !safe && !a.always {
 				continue
 			}
-			if value := string(a.value.AppendTo(r, nil)); value != "" {
-				r.addHeader(a.name, value)
-			}
+			r.addHeader(a.name, string(a.value.AppendTo(r, nil)))
 		}
 		for i := range hc.trailers {
 			r.filters.expectTrailers = r.filters.expectTrailers || safe || hc.trailers[i].always
@@ -233,21 +231,22 @@ func headersFilter(next HeaderFilter) HeaderFilter {
 	}
 }
 
-// addHeader is add_header: of a header that can be there only once it changes the value.
+// addHeader is add_header: of a header that can be there only once it changes the value, or takes it away if that is empty.
 func (r *Request) addHeader(name, value string) {
 	h := &r.HeadersOut
 	switch {
 	case strings.EqualFold(name, "Last-Modified"):
 		h.Del(name)
-		h.LastModified, h.ModifiedListed = -1, false
+		h.LastModified, h.ModifiedListed = -1, value != ""
 		if t := parseHTTPDate([]byte(value)); t >= 0 {
 			h.LastModified = t
 		}
-		h.ModifiedListed = true
 	case strings.EqualFold(name, "ETag"):
 		h.Del(name)
 	}
-	h.Add(name, value)
+	if value != "" {
+		h.Add(name, value)
+	}
 }
 
 func (r *Request) setExpires(v expiresValue) {

@@ -1,7 +1,6 @@
 package http
 
 import (
-	"errors"
 	"time"
 
 	"perilune/conf"
@@ -104,12 +103,15 @@ func (c *Conn) pause(m *Request, msec int64) error {
 		c.errored = true
 		return errClosed
 	}
-	err := c.Server.loop.Sleep(time.Duration(msec) * time.Millisecond)
-	if errors.Is(err, loop.ErrStopped) || c.errored {
+	var w loop.Waiter
+	c.paused = &w
+	err := c.Server.loop.Park(&w, time.Duration(msec)*time.Millisecond)
+	c.paused = nil
+	if err != loop.ErrTimeout || c.errored {
 		c.errored = true
 		return errClosed
 	}
-	return err
+	return nil
 }
 
 // sent notes bytes that have been sent: the next ones have to wait.

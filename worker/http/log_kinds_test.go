@@ -162,6 +162,31 @@ func logText(dir, name string) string {
 	return strings.Join(lines, "")
 }
 
+// TestLogCacheKeepsWhatIsOpen: a path that cannot be opened takes no place in the cache.
+func TestLogCacheKeepsWhatIsOpen(t *testing.T) {
+	ts := serve(t, `log_format f $uri; open_log_file_cache max=1 min_uses=2 valid=1m; server { listen 127.0.0.1:8000; root DIR;
+		access_log DIR/logs/$arg_a f; return 200; }`)
+	if err := os.Mkdir(ts.dir+"/logs", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	get := func(uri string) {
+		c := ts.dial()
+		c.send("GET " + uri + " HTTP/1.0\r\n\r\n")
+		c.all()
+		ts.none()
+	}
+	get("/1?a=x")
+	get("/2?a=x")
+	if err := os.Rename(ts.dir+"/logs", ts.dir+"/moved"); err != nil {
+		t.Fatal(err)
+	}
+	get("/3?a=y")
+	get("/4?a=x")
+	if b, err := os.ReadFile(ts.dir + "/moved/x"); string(b) != "/1\n/2\n/4\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
 // TestBufferedLog: a buffer is written when it is full, when it is old, and as whole lines.
 func TestBufferedLog(t *testing.T) {
 	dir := t.TempDir()

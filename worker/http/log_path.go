@@ -102,29 +102,38 @@ func (c *logCache) open(files *logging.Files, path string, now time.Time) (f *lo
 	}
 	c.tidy(files, now)
 	e := c.files[path]
-	if e == nil {
-		e = &cachedLog{path: path}
-		if len(c.order) >= c.max {
-			c.drop(0)
+	if e != nil {
+		c.touch(e, now)
+		if e.file != nil && now.Sub(e.looked) >= c.valid {
+			e.look(now)
 		}
-		c.files[path] = e
-		c.order = append(c.order, e)
-	}
-	c.touch(e, now)
-	if e.file != nil && now.Sub(e.looked) >= c.valid {
-		e.look(now)
-	}
-	if e.file != nil {
-		return e.file, func() {}, nil
+		if e.file != nil {
+			return e.file, func() {}, nil
+		}
 	}
 	if f, err = files.Transient(path); err != nil {
 		return nil, nil, err
+	}
+	if e == nil {
+		e = c.add(path)
+		c.touch(e, now)
 	}
 	if e.uses < c.minUses {
 		return f, func() { _ = f.Close() }, nil
 	}
 	e.keep(f, now)
 	return f, func() {}, nil
+}
+
+// add makes room for a file, and a place for it.
+func (c *logCache) add(path string) *cachedLog {
+	e := &cachedLog{path: path}
+	if len(c.order) >= c.max {
+		c.drop(0)
+	}
+	c.files[path] = e
+	c.order = append(c.order, e)
+	return e
 }
 
 // touch makes the file the one used last.

@@ -71,6 +71,40 @@ func TestProxyTunnel(t *testing.T) {
 	}
 }
 
+// TestTunnelAtTheEnd: a loop that is stopped does not wait for the two ends of a tunnel.
+func TestTunnelAtTheEnd(t *testing.T) {
+	up := startScripted(t, map[string]string{"/up": "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nfirst"})
+	ts := serve(t, "server { listen 127.0.0.1:8000; location / { proxy_pass http://"+up.addr+`; proxy_http_version 1.1;
+		proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; } }`)
+	cl := ts.dial()
+	cl.send("GET /up HTTP/1.1\r\nHost: x\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+	for got := ""; !strings.HasSuffix(got, "first"); {
+		b, err := cl.r.ReadByte()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += string(b)
+	}
+	ts.do(ts.s.Loop().Stop)
+	cl.wantEnd()
+}
+
+// TestProxyAfterBreak: a URI that has been rewritten goes to the upstream as it is.
+func TestProxyAfterBreak(t *testing.T) {
+	ts := serve(t, `server { listen 127.0.0.1:8000;
+			location /step { rewrite ^ /seen; break; proxy_pass http://unix:DIR/up:/other; }
+			location /flag { rewrite ^ /seen break; proxy_pass http://unix:DIR/up:/other; }
+			location /none { break; proxy_pass http://unix:DIR/up:/other; } }
+		server { listen unix:DIR/up; return 200 $request_uri; }`)
+	for path, want := range map[string]string{"/step": "/seen", "/flag": "/seen", "/none": "/other"} {
+		c := ts.dial()
+		c.send("GET " + path + " HTTP/1.0\r\n\r\n")
+		if got := c.all(); !strings.HasSuffix(got, "\r\n\r\n"+want) {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
+
 // waitFor waits for a condition that another goroutine brings about.
 func waitFor(t *testing.T, ok func() bool) {
 	t.Helper()

@@ -162,3 +162,22 @@ func TestProxyLargeStream(t *testing.T) {
 		t.Errorf("%q", text)
 	}
 }
+
+// TestUnbufferedBodyInVariable: what of the body has come by the time of the answer is in $request_body, not only what came in
+// the header's buffer.
+func TestUnbufferedBodyInVariable(t *testing.T) {
+	ts := serve(t, `server { listen 127.0.0.1:8000; client_header_buffer_size 1k;
+		location / { proxy_request_buffering off; add_header X-Body $request_body; proxy_pass http://unix:DIR/up; } }
+		server { listen unix:DIR/up; return 200; }`)
+	body := strings.Repeat("0123456789", 128)
+	for _, text := range []string{
+		"Content-Length: 1280\r\n\r\n" + body,
+		"Transfer-Encoding: chunked\r\n\r\n500\r\n" + body + "\r\n0\r\n\r\n",
+	} {
+		c := ts.dial()
+		c.send("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + text)
+		if got := c.all(); !strings.Contains(got, "\r\nX-Body: "+body+"\r\n") {
+			t.Errorf("got %q", got)
+		}
+	}
+}

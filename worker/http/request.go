@@ -210,6 +210,9 @@ type Request struct {
 	HeaderLen int64     // of the response
 	ErrStatus int       // status that an error page stands for, 0 if none
 
+	// Unheeding says, of a main request, that its handler goes on without its client, until output fails.
+	Unheeding bool
+
 	onAbort          func()
 	abortBehindInput bool
 	upstreams        []*upstreamRequest // of a main request: what ends when the client is gone

@@ -125,6 +125,7 @@ func (s *callStep) run(r *Request, e *rewriteState, at int) int {
 type breakStep struct{}
 
 func (breakStep) run(r *Request, _ *rewriteState, _ int) int {
+	r.engine.displaced = r.engine.displaced || r.engine.changed
 	r.engine.changed = false
 	return rewriteEnd
 }

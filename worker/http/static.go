@@ -35,14 +35,29 @@ func (r *Request) AppendFilename(dst []byte) []byte {
 	switch {
 	case fc.aliasRE && !r.engine.behindAlias:
 		return dst
+	case fc.aliasRE:
 	case fc.Alias > 0 && fc.Alias <= len(r.URI):
 		return append(dst, r.URI[fc.Alias:]...)
 	}
 	return append(dst, r.URI...)
 }
 
-// filename is AppendFilename into memory that the next call for the request uses again.
+// aliasLost reports, with a line in the log, that the location's alias no longer says where the URI's file is: what it stands
+// for is not in a URI that rewrite has changed in the location.
+func (r *Request) aliasLost() bool {
+	fc := fileConfOf(r)
+	if !r.engine.displaced || fc.Alias == 0 && !fc.aliasRE {
+		return false
+	}
+	r.Log(logging.Alert, "\"alias\" cannot be used in location \"%s\" where URI was rewritten", r.Loc.Name)
+	return true
+}
+
+// filename is AppendFilename into memory that the next call for the request uses again; nil if there is none.
 func (r *Request) filename() []byte {
+	if r.aliasLost() {
+		return nil
+	}
 	r.parts.path = r.AppendFilename(r.parts.path[:0])
 	return r.parts.path
 }
@@ -56,6 +71,9 @@ func staticHandler(r *Request) int {
 		return Declined
 	}
 	path := r.filename()
+	if path == nil {
+		return 500
+	}
 	f, call, errno := r.openStatic(path)
 	if errno != 0 {
 		return r.fileError(call, path, errno)
@@ -162,6 +180,9 @@ func indexHandler(r *Request) int {
 		return Declined
 	}
 	dir := r.filename()
+	if dir == nil {
+		return 500
+	}
 	tested := false
 	for _, index := range fileConfOf(r).Index.V {
 		path := index.AppendTo(r, dir)
@@ -241,6 +262,9 @@ var fileVariables = []Variable{
 	}, Doc: "root of the location"},
 	{Name: "realpath_root", Get: realpathRoot, Doc: "root of the location, symbolic links resolved"},
 	{Name: "request_filename", Get: func(r *Request, dst []byte, _ string) ([]byte, bool) {
+		if r.aliasLost() {
+			return dst, false
+		}
 		return r.AppendFilename(dst), true
 	}, Doc: "path of the file that the URI means"},
 }

@@ -46,6 +46,9 @@ func tryFilesHandler(r *Request) int {
 	if pc.try == nil {
 		return Declined
 	}
+	if r.aliasLost() {
+		return 500
+	}
 	fc := fileConfOf(r)
 	for i := range pc.try {
 		tf := &pc.try[i]

@@ -480,9 +480,9 @@ func (u *upstreamRequest) awaitBody() error {
 	l := u.r.Loop()
 	if u.conn.FD.Readable {
 		b.waiting = true
-		_ = l.Park(&b.waiter, time.Duration(max(1, b.resume-l.NowMsec()))*time.Millisecond)
+		err := l.Park(&b.waiter, time.Duration(max(1, b.resume-l.NowMsec()))*time.Millisecond)
 		b.waiting = false
-		if u.aborted {
+		if u.aborted || err == loop.ErrStopped {
 			return errAborted
 		}
 		return nil

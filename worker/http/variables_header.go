@@ -192,6 +192,10 @@ func remoteUser(r *Request, dst []byte, _ string) ([]byte, bool) {
 	return dst[:begin+colon], true
 }
 
+func contentType(r *Request, dst []byte, _ string) ([]byte, bool) {
+	return httpHeader(r, dst, "content_type")
+}
+
 func contentLength(r *Request, dst []byte, _ string) ([]byte, bool) {
 	if h := r.HeadersIn.Get(HeaderContentLength); h != nil {
 		return append(dst, h.Value...), true
@@ -208,7 +212,7 @@ var headerVariables = []Variable{
 	{Name: "sent_trailer_", Prefix: true, Get: sentTrailer, Doc: "a header behind the body of a chunked response"},
 	{Name: "cookie_", Prefix: true, Get: cookieValue, Doc: "a cookie"},
 	{Name: "arg_", Prefix: true, Get: argValue, Doc: "an argument of the request line"},
-	{Name: "content_type", Get: optional(func(r *Request) []byte { return r.HeadersIn.Value(HeaderContentType) }),
+	{Name: "content_type", Get: contentType,
 		Doc: "Content-Type of the request"},
 	{Name: "content_length", Get: contentLength, Doc: "Content-Length of the request"},
 	{Name: "remote_user", Get: remoteUser, Doc: "user of basic authentication"},

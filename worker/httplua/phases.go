@@ -126,7 +126,9 @@ func contentHandler(r *http.Request) int {
 	if rc := q.needBody(l); rc != luart.OK {
 		return rc
 	}
+	r.Main.Unheeding = true
 	rc := q.run(luart.PhaseContent, l.content)
+	r.Main.Unheeding = false
 	if rc < luart.OK && rc != luart.Error && rc != luart.Done {
 		return luart.OK // ngx.exit(ngx.DECLINED): as in ngx_lua nobody answers
 	}

@@ -28,9 +28,11 @@ type Waiter struct {
 func (w *Waiter) Parked() bool { return w.state == waitParked }
 
 // Park gives the baton away and waits until Wake, or until the timeout (0 is
-// none), which gives ErrTimeout. The caller holds the baton again afterwards.
+// none), which gives ErrTimeout. The caller holds the baton again afterwards. In
+// a loop that has been stopped everybody is woken with ErrStopped, in turn: who
+// waits for another goroutine still sees it end.
 func (l *Loop) Park(w *Waiter, timeout time.Duration) error {
-	if l.stopped {
+	if l.stopped && l.ended() {
 		return ErrStopped
 	}
 	w.prepare()

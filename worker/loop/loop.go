@@ -332,6 +332,16 @@ func (l *Loop) finish() bool {
 	return true
 }
 
+// ended reports whether Run has wound everything up.
+func (l *Loop) ended() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // poll fetches the next batch of events, sleeping if there is nothing to do.
 func (l *Loop) poll() {
 	l.stats.Turns++
