@@ -156,7 +156,7 @@ func reSub(t *vm.Thread, c *Ctx, global bool) int {
 			buf = append(buf, s[copied:lo]...)
 		}
 		if isFunc {
-			v := t.CallValue(replace, 1, rt.captures(p, s, nil).Value())[0]
+			v := t.CallValueAsLua(replace, 1, rt.captures(p, s, nil).Value())[0]
 			if piece, ok := v.AsString(); ok {
 				buf = append(buf, piece...)
 			} else {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"perilune/luart/vm"
 )
@@ -46,10 +45,10 @@ func (rt *Runtime) File(l Logger, key, path string, named bool) (*vm.Function, i
 			return fn, nil
 		}
 		status := statusInternalError
-		if f, openErr := os.Open(path); openErr == nil {
-			_ = f.Close()
-		} else if status = statusUnavailable; errors.Is(openErr, fs.ErrNotExist) {
-			status = 404
+		if fe := (*vm.FileError)(nil); errors.As(err, &fe) {
+			if status = statusUnavailable; errors.Is(err, fs.ErrNotExist) {
+				status = 404
+			}
 		}
 		return nil, &LoadError{status, fmt.Sprintf("failed to load external Lua file \"%s\": %s", path, err)}
 	})

@@ -159,6 +159,12 @@ func (c *Ctx) reset() {
 
 func (c *Ctx) sent() bool { return c.headerSent || c.req.HeaderSent() }
 
+// HeadersSet reports whether ngx.header was written to.
+func (c *Ctx) HeadersSet() bool { return c.headersSet }
+
+// SendHeader sends the header of a response that Lua code has no part in, or no more.
+func (c *Ctx) SendHeader() { c.sendHeader() }
+
 // sendHeader sends the header unless it was sent, or is kept back.
 func (c *Ctx) sendHeader() int {
 	switch {
@@ -170,8 +176,11 @@ func (c *Ctx) sendHeader() int {
 	if c.req.Status() == 0 {
 		c.req.SetStatus(statusOK)
 	}
-	if !c.mimeSet && c.settings.UseDefaultType && c.req.Status() != statusNotModified {
-		c.req.SetDefaultContentType()
+	if !c.mimeSet {
+		c.mimeSet = true
+		if c.settings.UseDefaultType && c.req.Status() != statusNotModified {
+			c.req.SetDefaultContentType()
+		}
 	}
 	if !c.headersSet {
 		c.req.ClearContentLength()

@@ -3,6 +3,7 @@ package luart
 import (
 	"errors"
 	"strconv"
+	"strings"
 
 	"perilune/luart/vm"
 )
@@ -21,8 +22,12 @@ func hostTrace(t *vm.Thread, topLine bool) string {
 		buf = append(buf, "\ncoroutine "...)
 		buf = strconv.AppendInt(buf, int64(n), 10)
 		buf = append(buf, ':')
+		lost := 0
+		if n == 0 && !topLine {
+			lost = t.LostLevels()
+		}
 		for level := 0; ; level++ {
-			in := t.LevelInfo(level)
+			in := t.LevelInfo(lost + level)
 			if in == nil {
 				break
 			}
@@ -104,6 +109,8 @@ func describe(err error) string {
 	if !ok {
 		text = "unknown reason"
 	}
+	// As in C, a zero byte ends the text.
+	text, _, _ = strings.Cut(text, "\x00")
 	return "runtime error: " + text + "\n" + e.Traceback
 }
 

@@ -14,13 +14,13 @@ func (t *Thread) pushArgs(at int, fn Value, args []Value) {
 }
 
 // enter calls the function at stack index at and runs the machine until it
-// returns; the results are from at to t.top.
-func (t *Thread) enter(at, nargs int, safe, host bool) *thrown {
+// returns; the results are from at to t.top. stop is what is to be known of the call.
+func (t *Thread) enter(at, nargs int, stop frame) *thrown {
 	base, n := t.base, t.nargs
 	status := t.status
 	t.status = stRunning
-	fr := t.pushFrame(frStop)
-	fr.fn, fr.base, fr.safe, fr.host = nil, at, safe, host
+	stop.kind, stop.base = frStop, at
+	*t.pushFrame(frStop) = stop
 	t.stops++
 	_, th := t.execute(entryCall, at, nargs)
 	t.base, t.nargs, t.status = base, n, status
@@ -30,9 +30,19 @@ func (t *Thread) enter(at, nargs int, safe, host bool) *thrown {
 // CallValue calls fn from a Go function; errors propagate. The results, as many
 // as wanted (-1: all), are valid until the next use of t.
 func (t *Thread) CallValue(fn Value, nresults int, args ...Value) []Value {
+	return t.callValue(fn, nresults, args, frame{})
+}
+
+// CallValueAsLua is CallValue for a function that is Lua code elsewhere: what it calls
+// is seen in the tracebacks of errors.
+func (t *Thread) CallValueAsLua(fn Value, nresults int, args ...Value) []Value {
+	return t.callValue(fn, nresults, args, frame{asLua: true})
+}
+
+func (t *Thread) callValue(fn Value, nresults int, args []Value, stop frame) []Value {
 	at := t.top
 	t.pushArgs(at, fn, args)
-	if th := t.enter(at, len(args), false, false); th != nil {
+	if th := t.enter(at, len(args), stop); th != nil {
 		panic(th)
 	}
 	return t.results(at, nresults)
@@ -59,7 +69,7 @@ func (t *Thread) results(at, want int) []Value {
 func (t *Thread) PCall(fn Value, args ...Value) ([]Value, error) {
 	at := t.top
 	t.pushArgs(at, fn, args)
-	th := t.enter(at, len(args), true, false)
+	th := t.enter(at, len(args), frame{safe: true})
 	if th != nil {
 		t.top = at
 		if th.abort != nil {
@@ -88,7 +98,7 @@ func (t *Thread) Call(fn Value, args ...Value) ([]Value, error) {
 	top := t.top
 	t.top = at
 	t.pushArgs(at, fn, args)
-	th := t.enter(at, len(args), true, true)
+	th := t.enter(at, len(args), frame{safe: true, host: true})
 	if th != nil {
 		t.top = top
 		return nil, th.err()

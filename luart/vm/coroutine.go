@@ -126,13 +126,13 @@ func (x *exec) coroutineDone() (over bool, th *thrown) {
 	return false, nil
 }
 
-// coroutineFailed ends the coroutine x.t with an error. Its calls and its stack
-// stay as they were then, for tracebacks.
-func (x *exec) coroutineFailed(th *thrown) (over bool, next *thrown) {
+// coroutineFailed ends the coroutine x.t with an error. Its stack stays as it
+// is, for tracebacks, with the calls up to the frame of index at.
+func (x *exec) coroutineFailed(th *thrown, at int) (over bool, next *thrown) {
 	co := x.t
 	co.status = stDead
 	co.closeUpvalues(0)
-	co.ci = th.ci
+	co.ci = at
 	if co.resumer == nil {
 		return true, th
 	}

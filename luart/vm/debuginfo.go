@@ -325,10 +325,27 @@ func (t *Thread) frameInfo(ci int) *Info {
 	fr := &t.frames[ci]
 	in := FunctionInfo(fr.fn)
 	in.Name, in.NameWhat = t.callName(ci)
-	if fr.kind == frLua {
+	if fr.kind == frLua && (ci < t.ci || t.status != stDead) {
+		// The machine's own errors leave no line in LuaJIT's dead coroutines.
 		in.CurrentLine = fr.line()
 	}
 	return in
+}
+
+// LostLevels returns how many of the innermost levels leave no trace of an error
+// that nothing in Lua catches: those of functions that a Go function calls, as
+// table.sort does. So it is in LuaJIT.
+func (t *Thread) LostLevels() int {
+	n, lost := 0, 0
+	for ci := t.ci; ci >= 0; ci-- {
+		switch fr := &t.frames[ci]; {
+		case fr.visible():
+			n++
+		case fr.kind == frStop && !fr.safe && !fr.asLua:
+			lost = n
+		}
+	}
+	return lost
 }
 
 // ActiveLines returns the lines of a Lua function that have code.

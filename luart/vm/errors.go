@@ -47,8 +47,4 @@ type thrown struct {
 	traceback string
 	panicked  any
 	stack     []byte
-
-	// Where it was raised: what fails with it keeps its calls, for tracebacks.
-	t  *Thread
-	ci int
 }

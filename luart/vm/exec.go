@@ -287,9 +287,6 @@ func (t *Thread) catcher() *frame {
 // It returns the error if the entry fails with it.
 func (x *exec) throw(th *thrown) *thrown {
 	t := x.t
-	if th.t != t {
-		th.t, th.ci = t, t.ci
-	}
 	if c := t.catcher(); c != nil && !th.handled && th.abort == nil {
 		if c.kind == frXpcall {
 			th.handled = true
@@ -304,6 +301,7 @@ func (x *exec) throw(th *thrown) *thrown {
 	} else if th.traceback == "" && (th.abort != nil || c != nil && c.host) {
 		th.traceback = t.hostTrace()
 	}
+	at := t.ci
 	for {
 		fr := &t.frames[t.ci]
 		switch fr.kind {
@@ -328,7 +326,7 @@ func (x *exec) throw(th *thrown) *thrown {
 			t.stops--
 			return th
 		case frBase:
-			over, next := x.coroutineFailed(th)
+			over, next := x.coroutineFailed(th, at)
 			if over || next == nil {
 				return next
 			}

@@ -57,6 +57,8 @@ type frame struct {
 	tail bool // came by a tail call; of frCompare: the result is inverted
 	safe bool // of frStop: Go code catches errors
 	host bool // of frStop and frBase: errors get a traceback
+
+	asLua bool // of frStop: CallValueAsLua
 }
 
 type frameKind uint8

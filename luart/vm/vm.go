@@ -1,7 +1,9 @@
 package vm
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 )
 
@@ -122,6 +124,15 @@ func (m *VM) load(t *Thread, source []byte, chunkname string) (*Function, error)
 	return &Function{proto: p, env: m.globals}, nil
 }
 
+// FileError says that the text of a chunk could not be read.
+type FileError struct {
+	text string
+	err  error
+}
+
+func (e *FileError) Error() string { return e.text }
+func (e *FileError) Unwrap() error { return e.err }
+
 // LoadFile compiles a file; "" is standard input.
 func (m *VM) LoadFile(path string) (*Function, error) {
 	var src []byte
@@ -134,7 +145,11 @@ func (m *VM) LoadFile(path string) (*Function, error) {
 		src, err = os.ReadFile(path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot open %s", fileError(path, err))
+		what := "open"
+		if pe := (*fs.PathError)(nil); errors.As(err, &pe) && pe.Op == "read" {
+			what = "read"
+		}
+		return nil, &FileError{fmt.Sprintf("cannot %s %s", what, fileError(path, err)), err}
 	}
 	return m.Load(src, chunk)
 }

@@ -55,15 +55,16 @@ func (r *Request) davDestination() (uri, header []byte, rc int) {
 
 // safeURI decodes the path of a URI unless it leads up, or has a NUL in it.
 func (r *Request) safeURI(uri []byte) ([]byte, bool) {
-	decoded, ok := safePath(uri)
+	decoded, ok := SafePath(uri)
 	if !ok {
 		r.Log(logging.Error, "unsafe URI \"%s\" was detected", decoded)
 	}
 	return decoded, ok && len(decoded) > 0
 }
 
-// safePath is safeURI without the complaint, which would be about the text that comes back where it is not ok.
-func safePath(uri []byte) ([]byte, bool) {
+// SafePath decodes the path of a URI unless it leads up, or has a NUL in it; if it does, what comes back is the text to complain
+// about.
+func SafePath(uri []byte) ([]byte, bool) {
 	path, _, _ := bytes.Cut(uri, []byte{'?'})
 	if len(path) == 0 || leadsUp(path) {
 		return uri, false

@@ -75,7 +75,7 @@ func (ret *returnStep) answer(r *Request) int {
 	}
 	r.HeadersOut.ContentLengthN = int64(len(body))
 	r.SetContentType()
-	if err := r.SendHeader(); err != nil || r.HeaderOnly {
+	if err := r.SendHeader(); err != nil || r.HeaderOnly || r.Parent != nil && len(body) == 0 {
 		return sent(err)
 	}
 	return sent(r.output(Buf{Data: body, Last: true}))

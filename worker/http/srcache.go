@@ -238,7 +238,7 @@ func (q *srcacheRequest) target(r *Request) (uri, args []byte, ok bool) {
 	if len(args) == 0 {
 		args = own
 	}
-	uri, ok = safePath(text)
+	uri, ok = SafePath(text)
 	return uri, args, ok && len(uri) > 0
 }
 

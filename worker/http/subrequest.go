@@ -45,6 +45,9 @@ type SubrequestOptions struct {
 	// Discard drops the body instead. The subrequest ends as any other, with error pages and all; afterwards HeadersOut is there.
 	Discard bool
 
+	// Failed makes the header of a captured response that is an error, instead of FailCaptured and SendHeader.
+	Failed func(sr *Request, rc int)
+
 	// NoBody gives the subrequest an empty body although its header speaks of the parent's.
 	NoBody bool
 
@@ -59,8 +62,11 @@ type subState struct {
 	capture  bool
 	discard  bool // with capture: what is captured is of no interest
 	finished bool // its handlers have ended
+	closing  bool // of the main request: a captured one has closed the connection
 	done     bool // and all of its output has gone where it belongs
 	status   int
+
+	failed func(sr *Request, rc int)
 	captured []byte
 	waiter   loop.Waiter
 
@@ -97,7 +103,7 @@ func (r *Request) Subrequest(uri, args []byte, o *SubrequestOptions) (*Request, 
 	sr := s.takeRequest(len(r.Ctx))
 	sr.Conn, sr.Server, sr.Main, sr.Parent, sr.MainConf = r.Conn, s, r.Main, r, r.MainConf
 	state := sr.ownState()
-	state.depth, state.capture, state.discard = depth, o.Capture || o.Discard, o.Discard
+	state.depth, state.capture, state.discard, state.failed = depth, o.Capture || o.Discard, o.Discard, o.Failed
 	sr.Start, sr.StartMsec = s.loop.Now(), s.loop.NowMsec()
 	sr.RequestLine, sr.UnparsedURI, sr.Protocol, sr.HTTPVersion = r.RequestLine, r.UnparsedURI, r.Protocol, r.HTTPVersion
 	sr.Plain = r.Plain
@@ -159,7 +165,8 @@ func (s *subState) reset() {
 		captured = nil
 	}
 	s.depth, s.status = 0, 0
-	s.capture, s.discard, s.finished, s.done, s.advancing = false, false, false, false, false
+	s.capture, s.discard, s.finished, s.done, s.advancing, s.closing = false, false, false, false, false, false
+	s.failed = nil
 	s.captured, s.queue, s.all = captured, s.queue[:0], s.all[:0]
 }
 
@@ -209,13 +216,19 @@ func (r *Request) shareVars(parent *Request, mode VarsMode) {
 	}
 }
 
-// Wait parks until the subrequest has ended. Only one may wait for it at a time.
+// Wait parks until the subrequest has ended. Only one may wait for it at a time. An error says that the connection is to
+// be closed.
 func (r *Request) Wait() error {
 	s := r.sub
-	if r.Ended() {
-		return nil
+	if !r.Ended() {
+		if err := r.Server.loop.Park(&s.waiter, 0); err != nil {
+			return err
+		}
 	}
-	return r.Server.loop.Park(&s.waiter, 0)
+	if r.Main.sub.closing {
+		return errClosed
+	}
+	return nil
 }
 
 // Ended reports whether the subrequest has ended: its output may still wait for its turn, unless it is captured.
@@ -235,12 +248,20 @@ func (r *Request) finalizeSub(rc int) {
 	c := r.Conn
 	special := rc >= 300 || rc == 201 || rc == 204
 	switch {
+	case s.capture && !s.discard && (rc == 408 || rc == StatusClientClosedRequest || rc == StatusClose):
+		c.timedout = c.timedout || rc != StatusClientClosedRequest
+		c.errored = true
+		if m := r.Main; m.HeadersOut.Status == 0 || m.BytesOut == 0 {
+			m.HeadersOut.Status = rc
+		}
+		r.Main.ownState().closing = true
 	case s.capture && !s.discard:
 		s.status = capturedStatus(r.HeadersOut.Status, rc)
-		if special && !r.HeaderSent {
-			r.ErrStatus = rc
-			r.HeadersOut.ContentType = ""
-			r.HeadersOut.ContentLengthN, r.HeadersOut.LastModified = 0, -1
+		switch {
+		case special && s.failed != nil:
+			s.failed(r, rc)
+		case special && !r.HeaderSent:
+			r.FailCaptured(rc)
 			_ = r.SendHeader() // its filters may want to see it
 		}
 	case rc == Error, rc == 408, rc == StatusClientClosedRequest, c.errored, rc == StatusClose:
@@ -276,6 +297,13 @@ func (r *Request) endSub() {
 		r.Server.loop.Wake(&m.sub.waiter, nil)
 	}
 	r.drop()
+}
+
+// FailCaptured prepares the header of a captured response that is an error.
+func (r *Request) FailCaptured(rc int) {
+	r.ErrStatus = rc
+	r.HeadersOut.ContentType = ""
+	r.HeadersOut.ContentLengthN, r.HeadersOut.LastModified = 0, -1
 }
 
 func capturedStatus(status, rc int) int {

@@ -122,7 +122,7 @@ func requestIDVariable(r *Request, dst []byte, _ string) ([]byte, bool) {
 
 func requestBodyVariable(r *Request, dst []byte, _ string) ([]byte, bool) {
 	b := r.BodyBytes()
-	return append(dst, b...), b != nil
+	return append(dst, b...), len(b) > 0
 }
 
 func requestBodyFileVariable(r *Request, dst []byte, _ string) ([]byte, bool) {

@@ -42,7 +42,6 @@ type mainConf struct {
 	memory               memoryConf
 	captureLog           conf.Setting[int]
 	saRestart            conf.Setting[bool]
-	loadRestyCore        conf.Setting[bool]
 	rewriteNoPostpone    conf.Setting[bool]
 	accessNoPostpone     conf.Setting[bool]
 	precontentNoPostpone conf.Setting[bool]
@@ -161,29 +160,34 @@ func commands() []conf.Command {
 	list = append(list, tlsCommands()...)
 	list = append(list, sharedCommands()...)
 	list = append(list, balancerCommands()...)
-	list = append(list, hookCommands("init_by_lua", "when a worker starts, before it takes requests",
-		func(m *mainConf) **hook { return &m.init })...)
-	list = append(list, hookCommands("init_worker_by_lua", "when a worker starts, after init_by_lua",
-		func(m *mainConf) **hook { return &m.initWorker })...)
-	list = append(list, hookCommands("exit_worker_by_lua", "when a worker ends",
-		func(m *mainConf) **hook { return &m.exitWorker })...)
+	list = append(list, threeForms("init_by_lua", conf.HTTP, conf.MainConf, "runs when a worker starts, before it takes requests",
+		setHook(true, func(m *mainConf) **hook { return &m.init }))...)
+	list = append(list, threeForms("init_worker_by_lua", conf.HTTP, conf.MainConf, "runs when a worker starts, after init_by_lua",
+		setHook(false, func(m *mainConf) **hook { return &m.initWorker }))...)
+	list = append(list, twoForms("exit_worker_by_lua", conf.HTTP, conf.MainConf, "runs when a worker ends",
+		setHook(false, func(m *mainConf) **hook { return &m.exitWorker }))...)
 	list = append(list, setCommands()...)
 	list = append(list, serverRewriteCommands()...)
-	list = append(list, phaseCommands("content_by_lua", inLocation, luart.PhaseContent, "makes the response",
+	list = append(list, phaseCommands(threeForms, "content_by_lua", inLocation, luart.PhaseContent, "makes the response",
 		func(l *locConf) **code { return &l.content })...)
-	list = append(list, phaseCommands("rewrite_by_lua", anyLocation, luart.PhaseRewrite, "runs in the rewrite phase, after set and rewrite",
+	list = append(list, phaseCommands(threeForms, "rewrite_by_lua", anyLocation, luart.PhaseRewrite, "runs in the rewrite phase, after set and rewrite",
 		func(l *locConf) **code { return &l.rewrite })...)
-	list = append(list, phaseCommands("access_by_lua", anyLocation, luart.PhaseAccess, "runs in the access phase, after allow and deny",
+	list = append(list, phaseCommands(threeForms, "access_by_lua", anyLocation, luart.PhaseAccess, "runs in the access phase, after allow and deny",
 		func(l *locConf) **code { return &l.access })...)
-	list = append(list, phaseCommands("precontent_by_lua", anyLocation, luart.PhasePrecontent, "runs right before the response is made",
+	list = append(list, phaseCommands(twoForms, "precontent_by_lua", anyLocation, luart.PhasePrecontent, "runs right before the response is made",
 		func(l *locConf) **code { return &l.precontent })...)
-	list = append(list, phaseCommands("header_filter_by_lua", anyLocation, luart.PhaseHeaderFilter, "runs before the header of the response is sent",
+	list = append(list, phaseCommands(threeForms, "header_filter_by_lua", anyLocation, luart.PhaseHeaderFilter, "runs before the header of the response is sent",
 		func(l *locConf) **code { return &l.headerFilter })...)
-	list = append(list, phaseCommands("body_filter_by_lua", anyLocation, luart.PhaseBodyFilter, "runs for each piece of the response's body",
+	list = append(list, phaseCommands(threeForms, "body_filter_by_lua", anyLocation, luart.PhaseBodyFilter, "runs for each piece of the response's body",
 		func(l *locConf) **code { return &l.bodyFilter })...)
-	list = append(list, phaseCommands("log_by_lua", anyLocation, luart.PhaseLog, "runs when the request is logged",
+	list = append(list, phaseCommands(threeForms, "log_by_lua", anyLocation, luart.PhaseLog, "runs when the request is logged",
 		func(l *locConf) **code { return &l.log })...)
 	return list
+}
+
+// twoForms makes the directives name_block and name_file.
+func twoForms(name string, ctx conf.Context, level conf.Level, doc string, set func(cf *conf.Conf, c any, tag, source string, file bool) error) []conf.Command {
+	return threeForms(name, ctx, level, doc, set)[1:]
 }
 
 // threeForms makes the directives name, name_block and name_file.
@@ -232,7 +236,7 @@ func flagCommands() []conf.Command {
 			Doc: "how many bytes of the latest error log lines each worker keeps for ngx.errlog"},
 		{Name: "lua_sa_restart", Ctx: conf.HTTP, Args: conf.Flag, Level: conf.MainConf, Set: setSARestart,
 			Doc: "on: signals restart the system calls that they interrupt; it cannot be off"},
-		{Name: "lua_load_resty_core", Ctx: conf.HTTP, Args: conf.Flag, Level: conf.MainConf, Set: setLoadRestyCore,
+		{Name: "lua_load_resty_core", Ctx: conf.HTTP, Args: conf.Take1, Level: conf.MainConf, Set: setLoadRestyCore,
 			Doc: "deprecated, as in ngx_lua, and without effect: what lua-resty-core provides is built in"},
 		{Name: "rewrite_by_lua_no_postpone", Ctx: conf.HTTP, Args: conf.Flag, Level: conf.MainConf,
 			Set: conf.SetFlag(func(m *mainConf) *conf.Setting[bool] { return &m.rewriteNoPostpone }),
@@ -262,17 +266,18 @@ func serverRewriteCommands() []conf.Command {
 		mainOf(cf).used |= luart.PhaseServerRewrite
 		return nil
 	}
-	return threeForms("server_rewrite_by_lua", conf.HTTP|conf.Server, conf.SrvConf,
+	return twoForms("server_rewrite_by_lua", conf.HTTP|conf.Server, conf.SrvConf,
 		"runs before a location is looked for", set)
 }
 
-func hookCommands(name, doc string, place func(m *mainConf) **hook) []conf.Command {
-	return threeForms(name, conf.HTTP, conf.MainConf, "runs "+doc, func(cf *conf.Conf, c any, tag, source string, file bool) error {
+// setHook handles the directives of a hook, whose code needs to be there or may be empty.
+func setHook(needed bool, place func(m *mainConf) **hook) func(cf *conf.Conf, c any, tag, source string, file bool) error {
+	return func(cf *conf.Conf, c any, tag, source string, file bool) error {
 		h := place(c.(*mainConf))
 		if *h != nil {
 			return conf.ErrDuplicate
 		}
-		if source == "" {
+		if source == "" && needed {
 			return noCode()
 		}
 		if file {
@@ -281,11 +286,14 @@ func hookCommands(name, doc string, place func(m *mainConf) **hook) []conf.Comma
 		}
 		*h = &hook{name: tag, source: source, chunkname: cf.LuaChunkName(tag)}
 		return nil
-	})
+	}
 }
 
-func phaseCommands(name string, ctx conf.Context, phase luart.Phase, doc string, place func(l *locConf) **code) []conf.Command {
-	return threeForms(name, ctx, conf.LocConf, doc, func(cf *conf.Conf, c any, tag, source string, file bool) error {
+// forms is threeForms or twoForms.
+type forms = func(name string, ctx conf.Context, level conf.Level, doc string, set func(cf *conf.Conf, c any, tag, source string, file bool) error) []conf.Command
+
+func phaseCommands(make forms, name string, ctx conf.Context, phase luart.Phase, doc string, place func(l *locConf) **code) []conf.Command {
+	return make(name, ctx, conf.LocConf, doc, func(cf *conf.Conf, c any, tag, source string, file bool) error {
 		p := place(c.(*locConf))
 		if *p != nil {
 			return conf.ErrDuplicate
@@ -303,11 +311,16 @@ func phaseCommands(name string, ctx conf.Context, phase luart.Phase, doc string,
 	})
 }
 
-// newCode is the code of a directive.
+// newCode is the code of a directive, which must not be empty.
 func newCode(cf *conf.Conf, tag, source string, file bool) (*code, error) {
 	if source == "" {
 		return nil, noCode()
 	}
+	return anyCode(cf, tag, source, file)
+}
+
+// anyCode is the code of a directive that may be empty.
+func anyCode(cf *conf.Conf, tag, source string, file bool) (*code, error) {
 	x := &code{source: source, file: file, fn: &cached{}}
 	if !file {
 		x.chunkname = cf.LuaChunkName(tag)
@@ -391,10 +404,7 @@ func setSARestart(cf *conf.Conf, c any) error {
 	return nil
 }
 
-func setLoadRestyCore(cf *conf.Conf, c any) error {
-	if err := conf.SetFlag(func(m *mainConf) *conf.Setting[bool] { return &m.loadRestyCore })(cf, c); err != nil {
-		return err
-	}
+func setLoadRestyCore(cf *conf.Conf, _ any) error {
 	cf.Warnf("lua_load_resty_core is deprecated (the lua-resty-core library is required since ngx_lua v0.10.16)")
 	return nil
 }

@@ -275,33 +275,27 @@ func (q *request) SetRedirect(status int, location string) {
 }
 
 func (q *request) CheckURI(uri string, log bool) (path, args string, ok bool) {
-	path, args, _ = strings.Cut(uri, "?")
-	if path == "" || strings.IndexByte(path, 0) >= 0 {
-		return "", "", false
+	_, args, _ = strings.Cut(uri, "?")
+	decoded, ok := http.SafePath([]byte(uri))
+	if !ok && log {
+		q.r.Log(logging.Error, "unsafe URI \"%s\" was detected", decoded)
 	}
-	for rest := path; ; {
-		i := strings.Index(rest, "..")
-		if i < 0 {
-			break
-		}
-		before := i == 0 || rest[i-1] == '/'
-		after := i+2 == len(rest) || rest[i+2] == '/'
-		if before && after {
-			if log {
-				q.r.Log(logging.Error, "unsafe URI \"%s\" was detected", uri)
-			}
-			return "", "", false
-		}
-		rest = rest[i+2:]
+	return string(decoded), args, ok
+}
+
+// argsOf is nil, as of a request that has none, if the text is empty.
+func argsOf(args string) []byte {
+	if args == "" {
+		return nil
 	}
-	return path, args, true
+	return []byte(args)
 }
 
 func (q *request) InternalRedirect(uri, args string) int {
 	if uri[0] == '@' {
 		return q.r.NamedLocation([]byte(uri))
 	}
-	return q.r.InternalRedirect([]byte(uri), []byte(args))
+	return q.r.InternalRedirect([]byte(uri), argsOf(args))
 }
 
 func (q *request) OnAbort(f func()) { q.r.OnAbortRead(f) }

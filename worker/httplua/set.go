@@ -28,7 +28,7 @@ func setByLua(cf *conf.Conf, source string, file bool, texts []string) error {
 	if !ok || name == "" {
 		return conf.Errorf("invalid variable name \"%s\"", cf.Args[1])
 	}
-	x, err := newCode(cf, "set_by_lua", source, file)
+	x, err := anyCode(cf, "set_by_lua", source, file)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ type socketConf struct {
 	readTimeout      conf.Setting[time.Duration]
 	keepaliveTimeout conf.Setting[time.Duration]
 	bufferSize       conf.Setting[int64]
+	sendLowat        conf.Setting[int64] // without effect
 	poolSize         conf.Setting[int]
 	logErrors        conf.Setting[bool]
 }
@@ -57,8 +58,7 @@ func socketCommands() []conf.Command {
 
 // setLowat is for a directive that nginx ignores on Linux.
 func setLowat(cf *conf.Conf, c any) error {
-	var ignored conf.Setting[int64]
-	if err := conf.SetSize(func(*locConf) *conf.Setting[int64] { return &ignored })(cf, c); err != nil {
+	if err := conf.SetSize(func(l *locConf) *conf.Setting[int64] { return &l.socket.sendLowat })(cf, c); err != nil {
 		return err
 	}
 	cf.Warnf("\"lua_send_lowat\" is not supported, ignored")

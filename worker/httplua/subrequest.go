@@ -34,7 +34,7 @@ func (q *request) StartSubrequest(o *luart.SubrequestOptions) (luart.Subrequest,
 	}
 	opts := &http.SubrequestOptions{
 		Method: http.Method(o.MethodID), MethodName: o.MethodName, Body: o.Body, Capture: true, LogPrefix: "lua ", Vars: http.NewVars,
-		Prepare: func(sr *http.Request) { q.prepare(sr, o) },
+		Prepare: func(sr *http.Request) { q.prepare(sr, o) }, Failed: q.w.failCaptured,
 	}
 	switch {
 	case o.ShareVars:
@@ -43,7 +43,7 @@ func (q *request) StartSubrequest(o *luart.SubrequestOptions) (luart.Subrequest,
 		opts.Vars = http.CopyVars
 	}
 	opts.DropBody = o.Body == nil && !o.ForwardBody && opts.Method != http.MethodPost && opts.Method != http.MethodPut
-	sr, err := q.r.Subrequest([]byte(o.URI), []byte(o.Args), opts)
+	sr, err := q.r.Subrequest([]byte(o.URI), argsOf(o.Args), opts)
 	if err != nil {
 		return nil, errSubrequest
 	}
@@ -68,6 +68,19 @@ func (q *request) prepare(sr *http.Request, o *luart.SubrequestOptions) {
 	for _, h := range o.Headers {
 		_ = sub.SetHeaderIn(h[0], h[1], true)
 	}
+}
+
+// failCaptured makes the header of a captured error. One that Lua code has written to
+// stays as it is; others get a content type, unless they have been sent.
+func (w *Worker) failCaptured(sr *http.Request, rc int) {
+	sub := w.contextOf(sr, locOf(sr))
+	if sub == nil {
+		return
+	}
+	if !sub.lua.HeadersSet() {
+		sr.FailCaptured(rc)
+	}
+	sub.lua.SendHeader()
 }
 
 func (s subrequest) Wait() error { return s.r.Wait() }
