@@ -25,11 +25,13 @@ func (x *exec) resume(f *Function, co *Thread, fi, from, nargs, ret, nres int) *
 		if t.m.HostYields {
 			problem = "cannot resume " + co.Status() + " coroutine"
 		}
+	case co.frames[0].host:
+		problem = "cannot resume running coroutine" // the host's scheduler has it
 	case t.nGo >= maxGoCalls:
 		problem = "C stack overflow"
 	}
 	if problem != "" {
-		if f.special == spWrap {
+		if f.special == spWrap && !t.m.hostWraps(t) {
 			return &thrown{value: String(t.Where(0) + problem)}
 		}
 		t.stack[fi], t.stack[fi+1] = False, String(problem)
@@ -78,7 +80,11 @@ func (x *exec) yield(n int) *thrown {
 	}
 	if co.frames[0].kind != frBase || co.stops > 0 {
 		co.ci--
-		return &thrown{value: String(co.Where(0) + "attempt to yield across C-call boundary")}
+		where := ""
+		if !co.m.HostYields {
+			where = co.Where(0)
+		}
+		return &thrown{value: String(where + "attempt to yield across C-call boundary")}
 	}
 	co.status = stSuspended
 	if co.resumer == nil {

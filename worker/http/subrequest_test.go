@@ -101,7 +101,7 @@ func TestCapture(t *testing.T) {
 	}
 	get("/capture?/echo?a=1,/internal,/moved,/nothing,/gone,/deny,/mixed",
 		`200 false "GET a=1  \n" text/plain;200 false "inside" text/plain;200 false "GET moved  \n" text/plain;`+
-			`404 true "" ;410 true "" ;204 false "" text/plain;200 false "a\nGET x  \nsleptb\n" text/plain;`)
+			`404 true "" ;410 true "" ;204 true "" text/plain;200 false "a\nGET x  \nsleptb\n" text/plain;`)
 	get("/capture?/sleep?30ms,/sleep?1ms,/echo", `200 false "slept" text/plain;200 false "slept" text/plain;200 false "GET   \n" text/plain;`)
 	get("/post?/echo?q", `200 false "POST q 5 given\n" text/plain;`)
 	get("/vars", "[given] mine;mine[given] mine;mine[given] mine;")
