@@ -80,7 +80,7 @@ func TestCoroutines(t *testing.T) {
 		{"return coroutine.resume(coroutine.create(function() error({}) end)) == false", "true"},
 		{"local function f(x) error('m' .. x, 0) end local co = coroutine.create(function() table.sort({1, 2}, f) end) coroutine.resume(co) " +
 			"return debug.traceback(co, 'tb'), debug.getlocal(co, 1, 1)",
-			"tb\nstack traceback:\n\t[C]: in function 'error'\n\tt:1: in function <t:1>\n\t[C]: in function 'sort'\n\tt:1: in function <t:1> x 2"},
+			"tb\nstack traceback:\n\t[C]: in function 'sort'\n\tt:1: in function <t:1> nil"},
 		{"local co co = coroutine.create(function() return coroutine.resume(co) end) return coroutine.resume(co)", "true false cannot resume running coroutine"},
 		{"local co = coroutine.create(print) return pcall(coroutine.status, 1)", "false bad argument #1 to '?' (coroutine expected)"},
 		{"local w = coroutine.wrap(function() end) w() return pcall(w)", "false cannot resume dead coroutine"},
