@@ -70,8 +70,9 @@ type Loop struct {
 	wakefd int // eventfd that Post writes to
 
 	events [maxEvents]unix.EpollEvent
-	nev    int // events fetched
-	iev    int // next event to dispatch
+	nev    int   // events fetched
+	iev    int   // next event to dispatch
+	held   int64 // msec until which a wait keeps its processor, see block
 
 	slots []slot
 	free  []uint32
@@ -364,9 +365,12 @@ func (l *Loop) poll() {
 		}
 	default:
 		l.poller.detach()
-		l.nev = block(l.epfd, l.events[:], timeout)
+		l.nev = block(l.epfd, l.events[:], timeout, int(l.held-l.clock.msec))
 	}
 	l.UpdateTime()
+	if l.nev > 0 {
+		l.held = l.clock.msec + holdTime
+	}
 	for l.later.len() > 0 {
 		l.deferred.push(l.later.pop())
 	}

@@ -65,25 +65,27 @@ func (p *pollWaiter) detach() {
 	}
 }
 
-// holdTime is how long, in msec, block keeps its processor of the Go runtime.
-const holdTime = 4
+// holdTime is how long, in msec, after the last event a wait keeps its processor
+// of the Go runtime.
+const holdTime = 100
 
-// block waits in the kernel; timeout is in msec, -1 for ever.
+// block waits in the kernel; timeout is in msec, -1 for ever. hold is for how much
+// of it, at most, the processor is kept; the wait may end early, with no event.
 //
 // A wait that the runtime is told of costs more than the call: its monitor
 // thread wakes every 20 µs to see whether the processor should be taken from
-// the waiting thread, takes it, and is woken again by the end of the wait. With
-// a request at a time that was a fifth of all CPU. So a short wait is not
-// told; should the runtime want to stop the world meanwhile, its signal ends the
-// wait. A longer one is, and then the monitor may sleep as well.
-func block(epfd int, events []unix.EpollEvent, timeout int) int {
-	if timeout < 0 || timeout > holdTime {
-		if n := epollWait(epfd, events, holdTime); n > 0 {
-			return n
+// the waiting thread, takes it, and is woken again by the end of the wait, to
+// wake every 20 µs for another while. With a file of 10 MiB a request, and waits
+// of some ms, that was more than half of all CPU. So only an idle loop tells, and
+// then the monitor sleeps as well. Should the runtime want the processor
+// meanwhile, for another goroutine or to stop the world, its signal ends the
+// wait; that may take it 20 ms.
+func block(epfd int, events []unix.EpollEvent, timeout, hold int) int {
+	if hold > 0 {
+		if timeout < 0 || timeout > hold {
+			timeout = hold
 		}
-		if timeout > 0 {
-			timeout -= holdTime
-		}
+		return epollWait(epfd, events, timeout)
 	}
 	n, _, errno := syscall.Syscall6(syscall.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(timeout), 0, 0)
 	if errno != 0 {
@@ -100,7 +102,7 @@ func (p *pollWaiter) wait(epfd int, events []unix.EpollEvent, timeout int) int {
 		if timeout < 0 || timeout > monitorPeriod {
 			timeout = monitorPeriod
 		}
-		return block(epfd, events, timeout)
+		return block(epfd, events, timeout, 0)
 	}
 	p.arm(timeout, time.Now())
 	p.events, p.n = events, 0
