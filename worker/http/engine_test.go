@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -119,6 +120,10 @@ func (ts *testServer) bind(ls *conf.Listening) {
 	ls.FDs = []int{fd}
 }
 
+// patience is how long anything may take that is waited for. It is far above what it takes: a test that runs into it has found
+// a hang.
+const patience = time.Minute
+
 // do runs f with the baton.
 func (ts *testServer) do(f func()) {
 	done := make(chan struct{})
@@ -133,7 +138,7 @@ func (ts *testServer) dial() *client {
 		ts.t.Fatal(err)
 	}
 	ts.t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	return &client{ts.t, c, bufio.NewReader(c)}
 }
 
@@ -141,7 +146,7 @@ func (ts *testServer) dial() *client {
 func (ts *testServer) errorLog(text string) string {
 	ts.t.Helper()
 	var log []byte
-	for range 1000 {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		log, _ = os.ReadFile(ts.dir + "/error.log")
 		for line := range strings.Lines(string(log)) {
 			if strings.Contains(line, text) {
@@ -222,6 +227,9 @@ var testModule = &conf.Module{
 	}},
 }
 
+// gate lets the requests to the handler of that name go on.
+var gate atomic.Bool
+
 var testHandlers = map[string]Handler{
 	// The body, or the path of its file and its size.
 	"body": func(r *Request) int {
@@ -284,6 +292,15 @@ var testHandlers = map[string]Handler{
 			r.Finalize(r.SendResponse(200, "text/plain", []byte("later")))
 		})
 		return Done
+	},
+	// One that waits for the gate.
+	"gate": func(r *Request) int {
+		for !gate.Load() {
+			if r.Loop().Sleep(time.Millisecond) != nil {
+				return Error
+			}
+		}
+		return r.SendResponse(200, "text/plain", []byte("slept"))
 	},
 	"redirect": func(r *Request) int { return r.InternalRedirect([]byte("/target"), []byte("a=b")) },
 	"loop":     func(r *Request) int { return r.InternalRedirect(r.URI, nil) },

@@ -104,7 +104,7 @@ func TestFileOfDrainingServer(t *testing.T) {
 	}
 	select {
 	case <-drained:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Errorf("not drained: %+v", ts.s.Stats())
 	}
 }

@@ -226,7 +226,7 @@ func TestMirrorBody(t *testing.T) {
 		if got != "POST /m q abc" {
 			t.Errorf("%q", got)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Error("nothing was mirrored")
 	}
 	_ = c.Close()

@@ -79,15 +79,16 @@ func TestLimitConfiguration(t *testing.T) {
 
 // TestLimitDelay has requests wait, all of them at the same time, and one whose client does not.
 func TestLimitDelay(t *testing.T) {
-	ts := serve(t, `limit_req_zone $arg_k zone=one:64k rate=10r/s;
+	ts := serve(t, `limit_req_zone $arg_k zone=one:64k rate=10r/s; limit_req_zone $arg_k zone=slow:64k rate=1r/m;
 	log_format st "$status $limit_req_status"; access_log DIR/access st;
-	server { listen 127.0.0.1:8000; location / { limit_req zone=one burst=3; limit_req_log_level notice; try_files /nix =204; } }`)
+	server { listen 127.0.0.1:8000; location / { limit_req zone=one burst=3; limit_req_log_level notice; try_files /nix =204; }
+		location /slow { limit_req zone=slow burst=3; try_files /nix =204; } }`)
 	begin := time.Now()
-	ask := func(c *client, key string) { c.send("GET /?k=" + key + " HTTP/1.1\r\nHost: x\r\n\r\n") }
+	ask := func(c *client, uri string) { c.send("GET " + uri + " HTTP/1.1\r\nHost: x\r\n\r\n") }
 	var clients []*client
 	for range 5 {
 		c := ts.dial()
-		ask(c, "a")
+		ask(c, "/?k=a")
 		clients = append(clients, c)
 	}
 	served, refused := 0, 0
@@ -106,9 +107,9 @@ func TestLimitDelay(t *testing.T) {
 	ts.errorLog(`[info] `)
 	ts.errorLog(`delaying request, excess: `)
 	c := ts.dial()
-	ask(c, "b")
+	ask(c, "/slow?k=b")
 	c.read()
-	ask(c, "b")
+	ask(c, "/slow?k=b")
 	ts.waitFor(func(s Stats) bool { return s.Writing == 1 })
 	_ = c.Close()
 	ts.none()

@@ -50,7 +50,7 @@ func startMemcached(t testing.TB) (addr string, counts func() (conns, open int))
 }
 
 func serveMemcached(c *net.TCPConn, mu *sync.Mutex, store map[string]string) {
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	rd := bufio.NewReader(c)
 	for {
 		line, err := rd.ReadString('\n')

@@ -22,7 +22,7 @@ func datagrams(t *testing.T, network, address string) (where string, next func()
 	t.Cleanup(func() { _ = c.Close() })
 	return c.LocalAddr().String(), func() string {
 		b := make([]byte, 64<<10)
-		if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 			t.Fatal(err)
 		}
 		n, _, err := c.ReadFrom(b)
@@ -104,7 +104,7 @@ func TestSyslogServerGone(t *testing.T) {
 	if _, body := answerOf(t, ask(t, addr, "GET /1 HTTP/1.0\r\n\r\n")); body != "ok" {
 		t.Errorf("body %q", body)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		text, _ := os.ReadFile(dir + "/our-error.log")
 		if time.Now().After(deadline) {
 			t.Fatalf("no complaint: %q", text)
@@ -198,7 +198,7 @@ func TestBufferedLog(t *testing.T) {
 		ask(t, addr, "GET "+line+" HTTP/1.0\r\n\r\n")
 	}
 	wait := func(name string, lines int) string {
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 			b, _ := os.ReadFile(filepath.Join(dir, name))
 			if name == "zip" {
 				b = unzip(t, filepath.Join(dir, name))

@@ -91,7 +91,7 @@ func TestMemcached(t *testing.T) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) { // another program: there is no event to wait for
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) { // another program: there is no event to wait for
 		if c, err := net.Dial("tcp", addr); err == nil {
 			_ = c.Close()
 			break

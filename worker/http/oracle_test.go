@@ -71,7 +71,7 @@ func startNginxWith(t *testing.T, head, servers string) []string {
 		_ = cmd.Wait()
 	})
 	for _, a := range addrs {
-		deadline := time.Now().Add(10 * time.Second)
+		deadline := time.Now().Add(patience)
 		for {
 			c, err := net.Dial("tcp", a)
 			if err == nil {
@@ -96,7 +96,7 @@ func ask(t *testing.T, addr, request string) string {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(c, request); err != nil {

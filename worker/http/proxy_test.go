@@ -86,7 +86,7 @@ func (s *scripted) counts() (conns, open int) {
 }
 
 func (s *scripted) serve(c *net.TCPConn) {
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	rd := bufio.NewReader(c)
 	for {
 		request, uri := readRequest(rd)

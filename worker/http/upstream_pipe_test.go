@@ -32,7 +32,7 @@ func startSender(t *testing.T, response []byte) (addr string, sent chan error) {
 	t.Helper()
 	sent = make(chan error, 16)
 	at := testpeer.ServeTCP(t, func(c net.Conn) {
-		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(patience))
 		buf := make([]byte, 4096)
 		_, _ = c.Read(buf)
 		if _, err := c.Write(response); err != nil {
