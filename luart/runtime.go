@@ -263,33 +263,48 @@ func expandPath(path, def, prefix string) string {
 	return strings.ReplaceAll(path, mark, def)
 }
 
-// thread takes a thread out of the pool. Like release it tells of that only where
-// ngx_lua has a pool of threads: for code that may wait.
+// thread takes a thread for the code of a context out of the pool.
 func (rt *Runtime) thread(c *Ctx) *vm.Thread {
-	var t *vm.Thread
-	if n := len(rt.threads); n > 0 {
-		t = rt.threads[n-1]
-		if c.phase&phasesYieldable != 0 {
-			logText(c.logger(rt), LevelDebug, "lua reusing cached lua thread")
-		}
-		rt.threads = rt.threads[:n-1]
-	} else {
-		t = rt.vm.NewThread()
-	}
+	t := rt.takeThread(c.poolLog())
 	t.Data = c
 	return t
 }
 
 func (rt *Runtime) release(t *vm.Thread) {
-	c := context(t)
-	t.Data = nil
-	if len(rt.threads) < rt.cfg.ThreadCache {
-		if c.phase&phasesYieldable != 0 {
-			logText(c.logger(rt), LevelDebug, "lua caching unused lua thread")
-		}
-		t.Reset()
-		rt.threads = append(rt.threads, t)
+	rt.keepThread(t, context(t).poolLog())
+}
+
+// poolLog is told of the pool of threads, where ngx_lua has one: for code that may wait.
+func (c *Ctx) poolLog() Logger {
+	if c.phase&phasesYieldable == 0 {
+		return nil
 	}
+	return c.logger(c.rt)
+}
+
+func (rt *Runtime) takeThread(l Logger) *vm.Thread {
+	n := len(rt.threads)
+	if n == 0 {
+		return rt.vm.NewThread()
+	}
+	if l != nil {
+		logText(l, LevelDebug, "lua reusing cached lua thread")
+	}
+	t := rt.threads[n-1]
+	rt.threads = rt.threads[:n-1]
+	return t
+}
+
+func (rt *Runtime) keepThread(t *vm.Thread, l Logger) {
+	t.Data = nil
+	if len(rt.threads) >= rt.cfg.ThreadCache {
+		return
+	}
+	if l != nil {
+		logText(l, LevelDebug, "lua caching unused lua thread")
+	}
+	t.Reset()
+	rt.threads = append(rt.threads, t)
 }
 
 // LoadError is an error of loading a chunk, with the status that the request gets.

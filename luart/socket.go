@@ -246,9 +246,14 @@ func (c *Ctx) endWait(m waitMark) error {
 }
 
 // lookup finds the address of a name, one of several at random. The waiter's socket is
-// abandoned when its thread is killed.
-func (c *Ctx) lookup(t *vm.Thread, name string, abandon func()) (netip.Addr, error) {
-	l := lookup{c.rt.cfg.Net.Lookup(c.socketSettings(), name), abandon}
+// abandoned when its thread is killed, which is told with this message.
+func (c *Ctx) lookup(t *vm.Thread, name, message string, abandon func()) (netip.Addr, error) {
+	l := lookup{c.rt.cfg.Net.Lookup(c.socketSettings(), name), func() {
+		if message != "" {
+			logText(c.rt.cfg.Log, LevelDebug, message)
+		}
+		abandon()
+	}}
 	m, err := c.beginWait(t, l)
 	if err != nil {
 		return netip.Addr{}, err

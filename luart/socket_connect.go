@@ -216,7 +216,7 @@ func (s *tcpSocket) dial(t *vm.Thread, c *Ctx, a *connectArgs) (conn *connection
 	c.debugTimeout("lua tcp socket connect", limit)
 	if name != "" {
 		s.connecting = true
-		to.IP, err = c.lookup(t, name, func() {
+		to.IP, err = c.lookup(t, name, "lua tcp socket abort resolver", func() {
 			s.connecting = false
 			s.leavePool()
 		})

@@ -2,6 +2,7 @@ package luart
 
 import (
 	"fmt"
+	"reflect"
 	"time"
 
 	"perilune/luart/vm"
@@ -253,7 +254,11 @@ func (k *connection) expire() {
 // CloseIdle closes the idle connections of the pools, for a worker that takes no more
 // requests.
 func (rt *Runtime) CloseIdle() {
+	debug := rt.cfg.Log.LogEnabled(LevelDebug)
 	for _, p := range rt.sockets.pools {
+		if debug {
+			rt.cfg.Log.Log(LevelDebug, fmt.Appendf(nil, "lua tcp socket keepalive: free connection pool %X for \"%s\"", reflect.ValueOf(p).Pointer(), p.key))
+		}
 		for len(p.idle) > 0 {
 			p.idle[len(p.idle)-1].expire()
 		}

@@ -102,7 +102,7 @@ func udpSetPeerName(t *vm.Thread, c *Ctx) int {
 	}
 	if name != "" {
 		s.waiting = true
-		to.IP, err = c.lookup(t, name, func() { s.waiting = false })
+		to.IP, err = c.lookup(t, name, "", func() { s.waiting = false })
 		if err == errKilled {
 			return t.Abort(err)
 		}

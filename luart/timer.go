@@ -1,7 +1,9 @@
 package luart
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"perilune/luart/vm"
@@ -16,17 +18,22 @@ type TimerLimits struct {
 
 // timers are those of a runtime.
 type timers struct {
-	pending []*timer // in the order of their making
+	pending []*timer // in no order
+	made    uint64
 	running int
 }
 
 // timer is what ngx.timer.at has made.
 type timer struct {
 	rt       *Runtime
+	number   uint64 // in the order of their making
+	at       int    // its place among those that are pending
 	fn       *vm.Function
 	args     []vm.Value // the first is whether it is premature
 	every    time.Duration
+	when     time.Time
 	alarm    Timer
+	t        *vm.Thread
 	log      Logger
 	settings *Settings
 	held     bool
@@ -108,21 +115,30 @@ func (x *timer) hold() {
 }
 
 func (x *timer) start(delay time.Duration) {
+	x.t = x.rt.takeThread(x.rt.cfg.Log)
+	x.when = x.rt.cfg.Loop.Now().Add(delay)
 	x.alarm = x.rt.cfg.Loop.NewTimer(x.fire)
-	x.rt.timers.pending = append(x.rt.timers.pending, x)
+	all := &x.rt.timers
+	all.made++
+	x.number, x.at = all.made, len(all.pending)
+	all.pending = append(all.pending, x)
 	x.alarm.Set(delay)
+}
+
+// remove takes a timer out that is no longer pending.
+func (all *timers) remove(x *timer) {
+	last := len(all.pending) - 1
+	moved := all.pending[last]
+	all.pending[x.at], moved.at = moved, x.at
+	all.pending[last] = nil
+	all.pending = all.pending[:last]
 }
 
 // fire runs when the time has come, or prematurely. It may wait.
 func (x *timer) fire() {
 	rt := x.rt
 	logText(rt.cfg.Log, LevelDebug, "lua ngx.timer expired")
-	for i, p := range rt.timers.pending {
-		if p == x {
-			rt.timers.pending = append(rt.timers.pending[:i], rt.timers.pending[i+1:]...)
-			break
-		}
-	}
+	rt.timers.remove(x)
 	if x.every > 0 && !rt.cfg.Worker.Exiting() {
 		next := *x
 		next.held = false
@@ -133,6 +149,7 @@ func (x *timer) fire() {
 		in := vm.FunctionInfo(x.fn)
 		logText(rt.cfg.Log, LevelAlert, fmt.Sprintf("lua failed to run timer with function defined at %s:%d: %d lua_max_running_timers are not enough",
 			in.Source, in.LineDefined, rt.cfg.Timers.Running))
+		rt.keepThread(x.t, rt.cfg.Log)
 		x.release()
 		rt.Unuse()
 		return
@@ -140,10 +157,10 @@ func (x *timer) fire() {
 	x.hold()
 	rt.timers.running++
 	c := &Ctx{rt: rt, phase: PhaseTimer, settings: x.settings, log: x.log}
-	t := rt.thread(c)
+	x.t.Data = c
 	rt.resumed(c)
-	_, err := c.runEntry(t, x.fn.Value(), x.args...)
-	rt.release(t)
+	_, err := c.runEntry(x.t, x.fn.Value(), x.args...)
+	rt.release(x.t)
 	rt.finish(c, err)
 	c.close()
 	rt.timers.running--
@@ -161,12 +178,13 @@ func (x *timer) release() {
 }
 
 // ExpireTimers runs the timers that are pending at once, with premature set, for
-// a process that is about to end.
+// a process that is about to end: those first whose time would have come first.
 func (rt *Runtime) ExpireTimers() {
-	pending := append([]*timer(nil), rt.timers.pending...)
+	pending := slices.Clone(rt.timers.pending)
+	slices.SortFunc(pending, func(a, b *timer) int { return cmp.Or(a.when.Compare(b.when), cmp.Compare(a.number, b.number)) })
 	if len(pending) > 0 {
 		logText(rt.cfg.Log, LevelDebug, "lua abort pending timers")
-		logText(rt.cfg.Log, LevelDebug, fmt.Sprintf("lua found %d pending timers", len(pending)))
+		logText(rt.cfg.Log, LevelDebug, fmt.Sprintf("lua found %d pending timers to be aborted prematurely", len(pending)))
 	}
 	for _, x := range pending {
 		x.alarm.Stop()
