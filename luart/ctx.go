@@ -66,12 +66,12 @@ type Ctx struct {
 	jumped       bool   // ngx.req.set_uri has changed the location
 	log          Logger // of code without a request
 
-	sockets  []closer   // that are open
-	disowned int        // sockets that were closed since, for debugging
-	life     uint64     // counts the requests that the context was used for
-	raw      bool       // ngx.req.socket(true) has taken the connection
-	programs []*program // that ngx.pipe has started
-	console  bool       // the code is a program's on the command line
+	sockets  []closer              // that are open
+	disowned int                   // sockets that were closed since, for debugging
+	life     uint64                // counts the requests that the context was used for
+	raw      bool                  // ngx.req.socket(true) has taken the connection
+	programs map[*program]struct{} // that ngx.pipe has started and nobody has waited for
+	console  bool                  // the code is a program's on the command line
 
 	grown        int64 // what the heap has grown by while the code ran
 	memoryErrors int   // that the code was given

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -17,6 +18,7 @@ type Program struct {
 	Args        []string
 	Env         []string // nil: that of the worker
 	MergeStderr bool
+	Failed      func(err error) // is told of a program that cannot be run, and ends with 1
 }
 
 // Streams of a program.
@@ -36,12 +38,11 @@ type Process interface {
 	Cancel(stream int, err error)
 	CancelWait(err error)
 	Shutdown(stream int)
-	Close()
 	Kill(sig syscall.Signal) error
 	Exited() bool
 }
 
-// program is the object that ngx.pipe.spawn returns.
+// program is what ngx.pipe.spawn has started.
 type program struct {
 	c       *Ctx
 	p       Process
@@ -52,6 +53,9 @@ type program struct {
 	wait    time.Duration
 	pipes   [3]programPipe
 }
+
+// programRef is the object that Lua code has: the program ends when it is garbage.
+type programRef struct{ *program }
 
 // programPipe is the state of a pipe: what was read and not yet asked for.
 type programPipe struct {
@@ -110,8 +114,8 @@ func openPipe(rt *Runtime) *vm.Table {
 
 func programOf(t *vm.Thread) *program {
 	if u, ok := t.Arg(1).AsUserdata(); ok {
-		if x, ok := u.Data.(*program); ok {
-			return x
+		if ref, ok := u.Data.(*programRef); ok {
+			return ref.program
 		}
 	}
 	raiseAt(t, 1, "not a process instance")
@@ -143,13 +147,25 @@ func pipeSpawn(t *vm.Thread, rt *Runtime, mt *vm.Table) int {
 		}
 		x.setTimeouts(t, opts.GetStr("write_timeout"), opts.GetStr("stdout_read_timeout"), opts.GetStr("stderr_read_timeout"), opts.GetStr("wait_timeout"))
 	}
+	call := "execvp"
+	if o.Env != nil {
+		call = "execvpe"
+	}
+	o.Failed = func(err error) {
+		logText(rt.cfg.Log, LevelError, "lua pipe child "+call+"() failed while executing "+o.Args[0]+" "+logging.ErrnoText(err))
+	}
 	p, err := rt.cfg.Spawn(o)
 	if err != nil {
 		return fail(t, pipeErrorText(err))
 	}
 	x.p = p
-	c.programs = append(c.programs, x)
-	t.Push(rt.vm.NewUserdata(x, mt).Value())
+	if c.programs == nil {
+		c.programs = make(map[*program]struct{})
+	}
+	c.programs[x] = struct{}{}
+	ref := &programRef{x}
+	runtime.AddCleanup(ref, func(x *program) { rt.cfg.Loop.Post(x.end) }, x)
+	t.Push(rt.vm.NewUserdata(ref, mt).Value())
 	return 1
 }
 
@@ -270,15 +286,13 @@ func (x *program) read(t *vm.Thread, stream int, take taker, text func([]byte) [
 		return fail(t, "pipe busy reading")
 	}
 	var problem string
-	seen, done := 0, false
+	var n, skip, seen int // of the data: the result, what goes with it, what was looked at
+	done := false
 	goesOn := c.waits(t, &s.busy, func() { x.p.Cancel(stream, errKilled) }, func() {
 		buf := make([]byte, x.buffer)
 		for {
 			if len(s.data) > seen {
-				if n, skip, ok := take(s.data, seen); ok {
-					t.PushBytes(text(s.data[:n]))
-					s.data = append(s.data[:0], s.data[n+skip:]...)
-					done = true
+				if n, skip, done = take(s.data, seen); done {
 					return
 				}
 				seen = len(s.data)
@@ -287,23 +301,30 @@ func (x *program) read(t *vm.Thread, stream int, take taker, text func([]byte) [
 				problem = "closed"
 				return
 			}
-			n, err := x.p.Read(stream, buf, s.timeout)
+			got, err := x.p.Read(stream, buf, s.timeout)
 			if err != nil {
 				problem = pipeErrorText(err)
 				return
 			}
-			s.data = append(s.data, buf[:n]...)
-			s.eof = n == 0
+			s.data = append(s.data, buf[:got]...)
+			s.eof = got == 0
 		}
 	})
-	switch {
-	case !goesOn:
+	if problem == "closed" && endOK {
+		n, done = len(s.data), true
+	}
+	if x.closed { // another thread has waited for the program meanwhile
+		x.p.Shutdown(stream)
+		if done {
+			problem, done = "closed", false
+		}
+	}
+	if !goesOn {
 		return t.Abort(errKilled)
-	case done:
-		return 1
-	case problem == "closed" && endOK:
-		t.PushBytes(s.data)
-		s.data = s.data[:0]
+	}
+	if done {
+		t.PushBytes(text(s.data[:n]))
+		s.data = append(s.data[:0], s.data[n+skip:]...)
 		return 1
 	}
 	t.PushNil()
@@ -389,7 +410,11 @@ func pipeWrite(t *vm.Thread) int {
 		return fail(t, "pipe busy writing")
 	}
 	var err error
-	if !c.waits(t, &s.busy, func() { x.p.Cancel(streamIn, errKilled) }, func() { err = x.p.Write(data, s.timeout) }) {
+	goesOn := c.waits(t, &s.busy, func() { x.p.Cancel(streamIn, errKilled) }, func() { err = x.p.Write(data, s.timeout) })
+	if x.closed {
+		x.p.Shutdown(streamIn)
+	}
+	if !goesOn {
 		return t.Abort(errKilled)
 	}
 	if err != nil {
@@ -472,21 +497,33 @@ func pipeKill(t *vm.Thread) int {
 	}
 }
 
+// close closes the pipes of a program that has ended. Who reads or writes just now gets
+// what there still is, and closes that pipe.
 func (x *program) close() {
 	x.closed = true
-	x.p.Close()
+	delete(x.c.programs, x)
+	for stream := range x.pipes {
+		if !x.pipes[stream].busy.taken {
+			x.p.Shutdown(stream)
+		}
+	}
 }
 
-// endPrograms kills what the context has started and nobody has waited for.
+// end kills a program that nobody has waited for.
+func (x *program) end() {
+	if x.closed {
+		return
+	}
+	if !x.p.Exited() {
+		_ = x.p.Kill(syscall.SIGKILL)
+	}
+	x.close()
+}
+
+// endPrograms ends what the context has started.
 func (c *Ctx) endPrograms() {
-	for _, x := range c.programs {
-		if x.closed {
-			continue
-		}
-		if !x.p.Exited() {
-			_ = x.p.Kill(syscall.SIGKILL)
-		}
-		x.close()
+	for x := range c.programs {
+		x.end()
 	}
 	c.programs = nil
 }

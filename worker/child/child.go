@@ -7,7 +7,8 @@ package child
 import (
 	"errors"
 	"os"
-	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -37,6 +38,7 @@ type Options struct {
 	Args        []string // Args[0] is looked for in PATH unless it has a slash
 	Env         []string // nil: that of the worker
 	MergeStderr bool     // standard error goes where standard output goes
+	Failed      func(err error)
 }
 
 // Process is a program that runs, or has run.
@@ -59,13 +61,11 @@ type pipe struct {
 // OnEvent has nothing to do: who reads or writes waits by himself.
 func (*pipe) OnEvent(*loop.FD, bool, bool, bool) {}
 
-// Start starts a program. The error of a program that is not there is an *exec.Error.
+// Start starts a program. As with fork and exec one that cannot be run is no error:
+// Failed is told, and a process ends with the status 1.
 func Start(l *loop.Loop, o *Options) (*Process, error) {
-	path, err := exec.LookPath(o.Args[0])
-	if err != nil && !errors.Is(err, exec.ErrDot) {
-		return nil, err
-	}
 	p := &Process{loop: l}
+	var err error
 	var theirs [3]*os.File
 	defer func() {
 		for _, f := range theirs {
@@ -88,7 +88,12 @@ func Start(l *loop.Loop, o *Options) (*Process, error) {
 	if o.MergeStderr {
 		files = []*os.File{theirs[Stdin], theirs[Stdout], theirs[Stdout]}
 	}
-	proc, err := os.StartProcess(path, o.Args, &os.ProcAttr{Env: o.Env, Files: files})
+	attr := &os.ProcAttr{Env: o.Env, Files: files}
+	proc, err := execvp(o.Args, attr)
+	if err != nil {
+		o.Failed(err)
+		proc, err = os.StartProcess(shell, []string{shell, "-c", "exit 1"}, attr)
+	}
 	if err != nil {
 		p.Close()
 		return nil, err
@@ -97,6 +102,56 @@ func Start(l *loop.Loop, o *Options) (*Process, error) {
 	l.Outside(1)
 	go p.reap(proc)
 	return p, nil
+}
+
+const (
+	shell       = "/bin/sh"
+	defaultPath = "/bin:/usr/bin"
+)
+
+// execvp starts a program as the function of the C library does that is called so.
+func execvp(args []string, attr *os.ProcAttr) (*os.Process, error) {
+	name := args[0]
+	if strings.Contains(name, "/") {
+		return execve(name, args, attr)
+	}
+	path, ok := os.LookupEnv("PATH")
+	if !ok {
+		path = defaultPath
+	}
+	err := error(unix.ENOENT)
+	for _, dir := range filepath.SplitList(path) {
+		if name == "" {
+			break
+		}
+		if dir == "" {
+			dir = "."
+		}
+		file := dir + "/" + name
+		switch access := unix.Access(file, unix.X_OK); access {
+		case nil:
+		case unix.EACCES:
+			err = access
+			continue
+		default:
+			continue
+		}
+		proc, failed := execve(file, args, attr)
+		if !errors.Is(failed, unix.EACCES) {
+			return proc, failed
+		}
+		err = failed
+	}
+	return nil, err
+}
+
+// execve starts a file. The shell runs one of an unknown format.
+func execve(file string, args []string, attr *os.ProcAttr) (*os.Process, error) {
+	proc, err := os.StartProcess(file, args, attr)
+	if errors.Is(err, unix.ENOEXEC) {
+		return os.StartProcess(shell, append([]string{shell, file}, args[1:]...), attr)
+	}
+	return proc, err
 }
 
 // open makes the pipe of a stream and returns the program's end.

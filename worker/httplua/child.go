@@ -2,7 +2,6 @@ package httplua
 
 import (
 	"errors"
-	"os/exec"
 	"syscall"
 	"time"
 
@@ -15,11 +14,8 @@ import (
 type process struct{ *child.Process }
 
 func spawn(l *loop.Loop, o *luart.Program) (luart.Process, error) {
-	p, err := child.Start(l, &child.Options{Args: o.Args, Env: o.Env, MergeStderr: o.MergeStderr})
+	p, err := child.Start(l, &child.Options{Args: o.Args, Env: o.Env, MergeStderr: o.MergeStderr, Failed: o.Failed})
 	if err != nil {
-		if errors.Is(err, exec.ErrNotFound) {
-			err = syscall.ENOENT
-		}
 		return nil, err
 	}
 	return process{p}, nil

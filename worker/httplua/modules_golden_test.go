@@ -53,7 +53,7 @@ func TestShell(t *testing.T) {
 		} }
 	`, nil)
 	s.expect(t, "/run", "200 OK", "false out| err| exit 3\ntrue a b|  exit 0\ntrue input  exit 0\n"+
-		"nil yyyyyyyyyyy  failed to read stdout: too much data nil\nfalse   signal 15\nnil   failed to wait for process: timeout nil\nnil nil nil failed to spawn: No such file or directory nil\n")
+		"nil yyyyyyyyyyy  failed to read stdout: too much data nil\nfalse   signal 15\nnil   failed to wait for process: timeout nil\nfalse   exit 1\n")
 	s.expect(t, "/signal", "200 OK", "109nilunknown signal name\ntrue\ntrue\nnilunknown signal name\nnilNo such process\nfalseassertion failed!\nfalseassertion failed!\n"+
 		"falsemissing C def for signal INFO = 33\n")
 }

@@ -62,7 +62,7 @@ func TestPipe(t *testing.T) {
 		} }
 		location /epipe { content_by_lua_block { local p = spawn("exec <&-; echo; sleep 10") p:stdout_read_line() ngx.say(p:write("x")) } }
 		location /sigpipe { content_by_lua_block { local p = spawn("trap") local q = spawn("yes | head -1") ngx.print(q:stdout_read_all()) ngx.print("err:", q:stderr_read_all()) } }
-		location /none { content_by_lua_block { ngx.say(spawn({"no-such-program"})) ngx.say(spawn({"/no/such"})) } }
+		location /none { content_by_lua_block { ngx.say(spawn({"no-such-program"}):wait()) ngx.say(spawn({"/no/such"}, {environ = {"A=b"}}):wait()) local p = spawn({"/etc/passwd"}) ngx.say(p:stdout_read_all()) } }
 		location /bad { content_by_lua_block {
 			local p = spawn({"sleep", "100"})
 			for _, f in ipairs{
@@ -83,8 +83,51 @@ func TestPipe(t *testing.T) {
 			ngx.timer.at(0, function() out = spawn("echo timer"):stdout_read_line() sem:post() end)
 			sem:wait(10) ngx.say(out)
 		} }
-	`, nil)
+		location /rest { content_by_lua_block {
+			local text = ("x"):rep(60000)
+			for i = 1, 50 do
+				local p = spawn({"echo", text})
+				local r = ngx.thread.spawn(function()
+					local n = 0
+					while true do
+						local data, err, partial = p:stdout_read_any(7000)
+						n = n + #(data or partial)
+						if err then return n, err end
+					end
+				end)
+				assert(p:wait())
+				local _, n, err = ngx.thread.wait(r)
+				if n ~= 60001 or err ~= "closed" then return ngx.say(i, ": ", n, " ", err) end
+			end
+			ngx.say("all")
+		} }
+		location /held { content_by_lua_block {
+			local p = spawn("sleep 0.1 & echo first")
+			local r = ngx.thread.spawn(function() return p:stdout_read_all() end)
+			ngx.say(p:wait()) ngx.say(ngx.thread.wait(r)) ngx.say(p:stdout_read_all())
+		} }
+		location /script { content_by_lua_block { ngx.print(spawn({ngx.config.prefix() .. "script", "a b"}):stdout_read_all()) } }
+		location /dropped { content_by_lua_block {
+			local pids = {}
+			for i = 1, 20 do pids[i] = spawn("sleep 1000"):pid() end
+			for i = 1, 1000 do
+				collectgarbage()
+				local left = 0
+				for _, pid in ipairs(pids) do if io.open("/proc/" .. pid .. "/cmdline") then left = left + 1 end end
+				if left == 0 then return ngx.say("gone") end
+				ngx.sleep(0.01)
+			end
+			ngx.say("they stay")
+		} }
+	`, map[string]string{"script": "echo script $1\n"})
+	if err := os.Chmod(s.dir+"/script", 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, tc := range []struct{ path, want string }{
+		{"/rest", "all\n"},
+		{"/held", "trueexit0\ntruenilclosedfirst\n\nnilclosed\n"},
+		{"/script", "script a b\n"},
+		{"/dropped", "gone\n"},
 		{"/all", "66true\nhello world1\n\ntrueexit0\nnilexited\nnilclosed\nnilclosed\nnilexited\n"},
 		{"/lines", "one\ntw\n\no\nnilclosedthree\nnilclosed\nerr\nfalseexit3\n"},
 		{"/merge", "out\nerr\n\nnilmerged to stdout\nnilmerged to stdout\n"},
@@ -96,7 +139,7 @@ func TestPipe(t *testing.T) {
 		{"/big", "1000000true1000000\n"},
 		{"/epipe", "nilclosed\n"},
 		{"/sigpipe", "y\nerr:"},
-		{"/none", "nilNo such file or directory\nnilNo such file or directory\n"},
+		{"/none", "falseexit1\nfalseexit1\n\n"},
 		{"/bad", `bad args arg: table expected, got nil
 bad args arg: non-empty table expected
 bad buffer_size option
