@@ -77,6 +77,10 @@ func (rt *Runtime) openModules() {
 	// To programs that look it is loaded, as in ngx_lua, from the beginning.
 	if loaded := rt.packageLoaded(); loaded != nil {
 		loaded.SetStr("resty.core", openCore(rt).Value())
+		loaded.SetStr("resty.core.base", openCore(rt).Value())
+	}
+	for _, name := range [...]string{"table.new", "table.clear"} {
+		_, _ = rt.vm.Main().Call(rt.vm.Globals().GetStr("require"), vm.String(name)) // they are built in
 	}
 	for _, mod := range Modules() {
 		preload.SetStr(mod.Name, rt.vm.NewFunction(mod.Name, func(t *vm.Thread) int {

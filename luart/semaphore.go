@@ -1,6 +1,7 @@
 package luart
 
 import (
+	"container/list"
 	"time"
 
 	"perilune/luart/vm"
@@ -9,12 +10,13 @@ import (
 // semaphore is an object of the module ngx.semaphore.
 type semaphore struct {
 	count   int
-	waiting []*semWaiter // in their order
-	posted  bool         // those that wait are being given what was posted
+	waiting *list.List // of *semWaiter, in their order
+	posted  bool       // those that wait are being given what was posted
 }
 
 type semWaiter struct {
 	wait Waiter
+	at   *list.Element // nil when it waits no more
 	got  bool
 }
 
@@ -59,7 +61,7 @@ func semNew(t *vm.Thread, mt *vm.Table) int {
 		return raiseAt(t, 1, "no negative number")
 	}
 	obj := t.VM().NewTable(0, 1)
-	obj.SetStr("sem", t.VM().NewUserdata(&semaphore{count: int(n)}, nil).Value())
+	obj.SetStr("sem", t.VM().NewUserdata(&semaphore{count: int(n), waiting: list.New()}, nil).Value())
 	obj.SetMetatable(mt)
 	t.Push(obj.Value())
 	return 1
@@ -94,7 +96,7 @@ func semWait(t *vm.Thread) int {
 	if c.phase&phasesYieldable == 0 && (c.phase&phasesWaiting == 0 || c.strict()) {
 		return fail(t, errContextOf+c.phase.Directive())
 	}
-	if len(s.waiting) == 0 && s.count > 0 {
+	if s.waiting.Len() == 0 && s.count > 0 {
 		s.count--
 		t.PushBool(true)
 		return 1
@@ -105,7 +107,7 @@ func semWait(t *vm.Thread) int {
 	}
 	u := c.waitingThread(t)
 	w := &semWaiter{wait: u.wait}
-	s.waiting = append(s.waiting, w)
+	w.at = s.waiting.PushBack(w)
 	u.cancel = func() {
 		s.remove(w)
 		if w.got {
@@ -130,11 +132,9 @@ func semWait(t *vm.Thread) int {
 }
 
 func (s *semaphore) remove(w *semWaiter) {
-	for i, x := range s.waiting {
-		if x == w {
-			s.waiting = append(s.waiting[:i], s.waiting[i+1:]...)
-			return
-		}
+	if w.at != nil {
+		s.waiting.Remove(w.at)
+		w.at = nil
 	}
 }
 
@@ -159,27 +159,30 @@ func semPost(t *vm.Thread) int {
 	return 1
 }
 
-// hand gives the threads that wait what there is, later in this turn.
+// hand gives the thread that has waited for longest what there is, later in this turn,
+// and the next one after that has run.
 func (s *semaphore) hand(rt *Runtime) {
-	if s.posted || len(s.waiting) == 0 {
+	if s.posted || s.count <= 0 || s.waiting.Len() == 0 {
 		return
 	}
 	s.posted = true
 	rt.cfg.Loop.Go(func() {
 		s.posted = false
-		for s.count > 0 && len(s.waiting) > 0 {
-			w := s.waiting[0]
-			s.waiting = s.waiting[1:]
-			if w.wait.Wake(nil) {
-				w.got = true
-				s.count--
-			}
+		if s.count <= 0 || s.waiting.Len() == 0 {
+			return
 		}
+		w := s.waiting.Front().Value.(*semWaiter)
+		s.remove(w)
+		if w.wait.Wake(nil) {
+			w.got = true
+			s.count--
+		}
+		s.hand(rt)
 	})
 }
 
 func semCount(t *vm.Thread) int {
 	s := semOf(t)
-	t.PushInt(s.count - len(s.waiting))
+	t.PushInt(s.count - s.waiting.Len())
 	return 1
 }

@@ -30,6 +30,7 @@ type task struct {
 	module  string
 	fn      string
 	args    []vm.Value
+	bad     string     // what is wrong with the arguments
 	results []vm.Value // in the machine of the task
 	problem string     // when there are no results
 	caller  Waiter
@@ -49,6 +50,8 @@ var sideFunctions = []string{
 	"ngx.encode_base64", "ngx.decode_base64", "ngx.decode_base64mime", "ngx.hmac_sha1", "ngx.encode_args", "ngx.decode_args",
 	"ngx.quote_sql_str", "ngx.crc32_short", "ngx.crc32_long", "ngx.md5_bin", "ngx.md5", "ngx.sha1_bin",
 	"ngx.config.prefix", "ngx.config.nginx_configure",
+	"ngx.now", "ngx.time", "ngx.update_time", "ngx.today", "ngx.localtime", "ngx.utctime", "ngx.http_time", "ngx.cookie_time", "ngx.parse_http_time",
+	"ngx.re.match", "ngx.re.find", "ngx.re.gmatch", "ngx.re.sub", "ngx.re.gsub",
 }
 
 func workerThreadAPI() []Function {
@@ -63,6 +66,8 @@ type clock struct{ Loop }
 
 func (clock) Now() time.Time { return time.Now() }
 
+func (clock) UpdateTime() {}
+
 // Post has nobody who could run f.
 func (clock) Post(func()) {}
 
@@ -71,6 +76,7 @@ func (rt *Runtime) newSideVM() *sideVM {
 	cfg := Config{
 		Loop: clock{}, Worker: rt.cfg.Worker, Prefix: rt.cfg.Prefix, Files: rt.cfg.Files,
 		NginxVersion: rt.cfg.NginxVersion, Configure: rt.cfg.Configure,
+		RegexCache: rt.cfg.RegexCache, RegexMatchLimit: rt.cfg.RegexMatchLimit,
 	}
 	for _, s := range rt.cfg.Shared {
 		d := *s.Dict
@@ -84,7 +90,7 @@ func (rt *Runtime) newSideVM() *sideVM {
 	side.openModules()
 	ngx := m.NewTable(0, 32)
 	subtables := map[string]*vm.Table{"ngx": ngx}
-	for _, f := range append(stringAPI(), workerAPI()...) {
+	for _, f := range slices.Concat(stringAPI(), workerAPI(), timeAPI(), reAPI()) {
 		if slices.Contains(sideFunctions, f.Name) {
 			side.addFunction(subtables, &f)
 		}
@@ -164,8 +170,8 @@ func runWorkerThread(t *vm.Thread, c *Ctx) int {
 	for i := 4; i <= n; i++ {
 		v, problem := copyValue(side.ctx.rt.vm, t.Arg(i), true, 1)
 		if problem != "" {
-			rt.sideVMs = append(rt.sideVMs, side)
-			return refuse(t, problem+" in the argument")
+			x.bad = problem + " in the argument" // what is wrong with the module comes first
+			break
 		}
 		x.args = append(x.args, v)
 	}
@@ -241,6 +247,10 @@ func (x *task) call() {
 	fn := mod.GetStr(x.fn)
 	if !fn.IsFunction() {
 		x.problem = "invalid function"
+		return
+	}
+	if x.bad != "" {
+		x.problem = x.bad
 		return
 	}
 	results, err = t.Call(fn, x.args...)

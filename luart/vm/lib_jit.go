@@ -20,8 +20,12 @@ func openJIT(m *VM) {
 	lib.SetStr("version_num", Int(jitVersionNum))
 	lib.SetStr("os", String("Linux"))
 	lib.SetStr("arch", String("x64"))
+	opt := m.NewTable(0, 1)
+	m.Register(opt, []Reg{{"start", nothing, "does nothing: there is no compiler to tune"}})
+	lib.SetStr("opt", opt.Value())
 	m.openLib("jit", lib)
-	for _, name := range []string{"jit.opt", "jit.util", "jit.profile"} {
+	m.preload("jit.opt", func(*Thread) Value { return opt.Value() })
+	for _, name := range []string{"jit.util", "jit.profile"} {
 		m.preload(name, func(t *Thread) Value {
 			t.Errorf("module '%s' is not available: there is no compiler to machine code", name)
 			return Nil
