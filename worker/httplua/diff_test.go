@@ -159,7 +159,7 @@ func (c *diffCase) ask(t *testing.T, addr string) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(patience))
 		if _, err := io.WriteString(conn, rawRequest(s.text)); err != nil {
 			t.Fatal(err)
 		}
@@ -347,7 +347,7 @@ func TestNginx(t *testing.T) {
 // leaves nothing in the log but noise.
 func waitFor(t *testing.T, addr string) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if c, err := net.Dial("tcp", addr); err == nil {
 			_ = c.Close()
 			return

@@ -52,7 +52,7 @@ func (c *collector) len() int {
 // want waits until there are n lines, numbered from 1, each of them once.
 func (c *collector) want(t *testing.T, n int) {
 	t.Helper()
-	for end := time.Now().Add(15 * time.Second); c.len() < n && time.Now().Before(end); {
+	for end := time.Now().Add(patience); c.len() < n && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	c.mu.Lock()
@@ -114,7 +114,7 @@ location = /stats { content_by_lua_block {
 func until(t *testing.T, ask func(string) string, uri, want string) {
 	t.Helper()
 	got := ""
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if got = ask(uri); got == want {
 			return
 		}
@@ -188,7 +188,7 @@ func TestLoggerTLS(t *testing.T) {
 	c.want(t, 1000)
 	s, ask := start(`sni_host = "good.test"`) // of another authority
 	ask("/log?from=1&to=1")
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && !strings.Contains(readLog(t, s.dir, s.addr), "cannot send"); {
+	for end := time.Now().Add(patience); time.Now().Before(end) && !strings.Contains(readLog(t, s.dir, s.addr), "cannot send"); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	if log := readLog(t, s.dir, s.addr); !strings.Contains(log, "resty.logger.socket: cannot send to 127.0.0.1:"+port+": 21: unable to verify the first certificate; 2 bytes wait") {
@@ -310,7 +310,7 @@ func TestLoggerSwallowed(t *testing.T) {
 	ask(fmt.Sprintf("/log?from=1&to=%d", n))
 	close(block)
 	// The last lines cannot have fitted into the first connection.
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		c.mu.Lock()
 		last := c.count[fmt.Sprint(n)]
 		c.mu.Unlock()
@@ -339,7 +339,7 @@ func TestLoggerDrops(t *testing.T) {
 	if got := ask("/stats"); got != "sent 0 lost 64 buffered 36" {
 		t.Error(got)
 	}
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && !strings.Contains(readLog(t, s.dir, s.addr), "cannot send"); {
+	for end := time.Now().Add(patience); time.Now().Before(end) && !strings.Contains(readLog(t, s.dir, s.addr), "cannot send"); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	log := readLog(t, s.dir, s.addr)

@@ -12,6 +12,10 @@ import (
 	"perilune/internal/freeport"
 )
 
+// patience is how long anything may take that is waited for. It is far above what it takes: a test that runs into it has found
+// a hang.
+const patience = time.Minute
+
 // start starts a worker with these http and server directives.
 func start(t testing.TB, http, srv string, files map[string]string) *server {
 	t.Helper()
@@ -61,7 +65,7 @@ func (s *server) getWith(t testing.TB, path, header string) (status, body string
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.0\r\nHost: h\r\n"+header+"\r\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +299,7 @@ func TestClientAborts(t *testing.T) {
 	_ = conn.(*net.TCPConn).SetLinger(0)
 	_ = conn.Close()
 	s.expect(t, "/ok", "200 OK", "ok\n")
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !strings.Contains(readLog(t, s.dir, s.addr), "print: nginx output filter error") {
 		if time.Now().After(deadline) {
 			t.Fatalf("the script has not noticed:\n%s", s.log(t))

@@ -170,7 +170,7 @@ nilinvalid signal
 		title, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
 		return strings.HasPrefix(string(title), "sleep")
 	}
-	for end := time.Now().Add(10 * time.Second); running(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); running(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("a program outlives the request that has started it")
 		}
