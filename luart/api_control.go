@@ -160,8 +160,7 @@ func ngxSleep(t *vm.Thread, c *Ctx) int {
 	if debug {
 		logText(l, LevelDebug, fmt.Sprintf("lua ready to sleep for %d ms", ms))
 	}
-	// A sleep of 0 still lets everything else run that is ready.
-	err := c.park(t, max(1, time.Duration(ms)*time.Millisecond))
+	err := c.sleep(t, time.Duration(ms)*time.Millisecond)
 	if debug {
 		c.logAwake(l, err)
 	}
@@ -173,6 +172,18 @@ func ngxSleep(t *vm.Thread, c *Ctx) int {
 	}
 	c.exitCode, c.exited = Error, true
 	return t.Abort(errExit)
+}
+
+// sleep waits for d, or for the next turn of the loop if that is 0. The error is ErrTimeout unless it was ended early.
+func (c *Ctx) sleep(t *vm.Thread, d time.Duration) error {
+	if d > 0 {
+		return c.park(t, d)
+	}
+	u := c.waitingThread(t)
+	if err := c.wait(u, func() error { return u.wait.ParkTurn() }); err != nil {
+		return err
+	}
+	return ErrTimeout
 }
 
 func (c *Ctx) logAwake(l Logger, err error) {

@@ -35,6 +35,7 @@ func (w fakeWaiter) Park(d time.Duration) error {
 	return ErrTimeout
 }
 func (fakeWaiter) Yield() error    { return nil }
+func (fakeWaiter) ParkTurn() error { return nil }
 func (fakeWaiter) Wake(error) bool { return false }
 func (fakeWaiter) Drop()           {}
 

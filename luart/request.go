@@ -78,6 +78,8 @@ type Loop interface {
 type Waiter interface {
 	// Park waits for Wake, or for the timeout (0 is none), whose error is ErrTimeout.
 	Park(timeout time.Duration) error
+	// ParkTurn waits for Wake, or for the next turn of the loop, which gives no error.
+	ParkTurn() error
 	// Yield lets everybody else who is ready go first.
 	Yield() error
 	// Wake lets the goroutine that is parked go on, with err as Park's result. It

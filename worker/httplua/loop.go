@@ -28,6 +28,8 @@ func (w *waiter) Park(timeout time.Duration) error {
 	return waitError(w.l.Park(&w.w, timeout))
 }
 
+func (w *waiter) ParkTurn() error { return w.l.ParkTurn(&w.w) }
+
 func (w *waiter) Yield() error { return w.l.Yield(&w.w) }
 
 func (w *waiter) Wake(err error) bool { return w.l.Wake(&w.w, err) }

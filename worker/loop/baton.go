@@ -21,6 +21,7 @@ type Waiter struct {
 	err        error
 	timer      Timer
 	next, prev *Waiter
+	turn       uint64 // of ParkTurn: the one that it waits for, 0 otherwise
 	state      waitState
 }
 
@@ -39,8 +40,23 @@ func (l *Loop) Park(w *Waiter, timeout time.Duration) error {
 	if timeout > 0 {
 		l.SetTimer(&w.timer, timeout)
 	}
+	return l.park(w, &l.parked)
+}
+
+// ParkTurn is Park until the next turn: until the events, timers and deferred functions of that were dealt with. It
+// is the sleep of those that want others to go first, at the pace of the loop instead of that of a timer.
+func (l *Loop) ParkTurn(w *Waiter) error {
+	if l.stopped {
+		return ErrStopped
+	}
+	w.prepare()
+	w.turn = l.stats.Turns + 1
+	return l.park(w, &l.turning)
+}
+
+func (l *Loop) park(w *Waiter, in *waiterList) error {
 	w.state = waitParked
-	l.parked.push(w)
+	in.push(w)
 	l.stats.Parked++
 	if !l.wakeFirst(w) {
 		l.pass()
@@ -48,6 +64,14 @@ func (l *Loop) Park(w *Waiter, timeout time.Duration) error {
 	}
 	w.state = waitIdle
 	return w.err
+}
+
+// turned is the first of those that wait for this turn, nil if there are none.
+func (l *Loop) turned() *Waiter {
+	if w := l.turning.first; w != nil && w.turn <= l.stats.Turns {
+		return w
+	}
+	return nil
 }
 
 // wakeFirst goes on with the turn as long as that calls no handler: with events and
@@ -77,6 +101,8 @@ func (l *Loop) wakeFirst(w *Waiter) bool {
 			l.fireTimer()
 		case l.deferred.len() > 0 || l.stopped:
 			return false
+		case l.turned() != nil:
+			l.Wake(l.turned(), nil)
 		default:
 			l.poll()
 		}
@@ -104,7 +130,12 @@ func (l *Loop) Wake(w *Waiter, err error) bool {
 	l.StopTimer(&w.timer)
 	w.err = err
 	w.state = waitReady
-	l.parked.remove(w)
+	if w.turn != 0 {
+		w.turn = 0
+		l.turning.remove(w)
+	} else {
+		l.parked.remove(w)
+	}
 	l.stats.Parked--
 	l.ready.push(w)
 	l.nready++
@@ -115,8 +146,7 @@ func (l *Loop) Wake(w *Waiter, err error) bool {
 // of it; then the events that have come meanwhile go first, too.
 func (l *Loop) Yield(w *Waiter) error {
 	if l.budget <= 0 {
-		l.Go(func() { l.Wake(w, nil) })
-		return l.Park(w, 0)
+		return l.ParkTurn(w)
 	}
 	l.budget--
 	if l.stopped {
@@ -147,11 +177,15 @@ func (w *Waiter) prepare() {
 	w.err = nil
 }
 
-// Sleep parks for d.
+// Sleep parks for d, or until the next turn if that is 0.
 func (l *Loop) Sleep(d time.Duration) error {
 	w := l.waiter()
-	// A sleep of 0 still lets everything else run that is ready.
-	err := l.Park(w, max(d, 1))
+	var err error
+	if d > 0 {
+		err = l.Park(w, d)
+	} else {
+		err = l.ParkTurn(w)
+	}
 	l.spare = append(l.spare, w)
 	if err == ErrTimeout {
 		return nil

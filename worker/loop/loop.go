@@ -84,11 +84,12 @@ type Loop struct {
 	later    queue[func()] // see NextTurn
 	budget   int           // deferred functions left in this turn
 
-	ready  waiterList // woken, waiting for the baton
-	parked waiterList // in Park
-	nready int
-	idle   []*runner
-	spare  []*Waiter
+	ready   waiterList // woken, waiting for the baton
+	parked  waiterList // in Park
+	turning waiterList // in ParkTurn
+	nready  int
+	idle    []*runner
+	spare   []*Waiter
 
 	clock clock
 
@@ -297,6 +298,10 @@ func (l *Loop) run(r *runner) bool {
 			l.deferred.pop()()
 			continue
 		}
+		if w := l.turned(); w != nil {
+			l.Wake(w, nil)
+			continue
+		}
 		if l.stopped {
 			if l.finish() {
 				return false
@@ -309,9 +314,11 @@ func (l *Loop) run(r *runner) bool {
 
 // finish winds the loop up after Stop; it reports true when nothing is left.
 func (l *Loop) finish() bool {
-	if w := l.parked.first; w != nil {
-		l.Wake(w, ErrStopped)
-		return false
+	for _, w := range [...]*Waiter{l.parked.first, l.turning.first} {
+		if w != nil {
+			l.Wake(w, ErrStopped)
+			return false
+		}
 	}
 	for l.later.len() > 0 {
 		l.deferred.push(l.later.pop())
@@ -351,7 +358,7 @@ func (l *Loop) poll() {
 	// The time is that of this turn's beginning, so a sleep may be too long by
 	// what the turn has taken; asking for the time again would cost every turn.
 	timeout := -1
-	if l.deferred.len() > 0 || l.later.len() > 0 {
+	if l.deferred.len() > 0 || l.later.len() > 0 || l.turning.first != nil {
 		timeout = 0
 	} else if when, ok := l.timers.next(); ok {
 		timeout = int(min(max(0, when-l.clock.msec), 1<<30))

@@ -1,6 +1,8 @@
 package loop
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"testing"
 )
@@ -57,5 +59,63 @@ func TestNextAndYield(t *testing.T) {
 	got = slices.DeleteFunc(got, func(s string) bool { return s == "next 1" })
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestParkTurn has two take turns, beside a task that keeps the loop busy; one is woken early and one at the end.
+func TestParkTurn(t *testing.T) {
+	l, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	errEarly := errors.New("early")
+	sleeper := func(name string, n int) func() {
+		return func() {
+			var w Waiter
+			for i := range n {
+				from := l.Stats().Turns
+				if err := l.ParkTurn(&w); err != nil {
+					t.Error(err)
+				}
+				if turns := l.Stats().Turns - from; turns != 1 {
+					t.Errorf("%s slept for %d turns", name, turns)
+				}
+				got = append(got, fmt.Sprint(name, i))
+			}
+			if name == "b" {
+				l.Stop()
+			}
+		}
+	}
+	l.Go(sleeper("a", 3))
+	l.Go(func() {
+		var w Waiter
+		l.Next(func() { l.Wake(&w, errEarly) })
+		turn := l.Stats().Turns
+		if err := l.ParkTurn(&w); err != errEarly || l.Stats().Turns != turn {
+			t.Errorf("woken early: %v after %d turns", err, l.Stats().Turns-turn)
+		}
+	})
+	l.Go(sleeper("b", 4))
+	l.Go(func() {
+		var w Waiter
+		for !l.stopped {
+			_ = l.Yield(&w)
+		}
+		if err := l.ParkTurn(&w); err != ErrStopped {
+			t.Error(err)
+		}
+	})
+	l.NextTurn(func() { got = append(got, "task") }) // before those that wait for the turn
+	if err := l.Run(); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"task", "a0", "b0", "a1", "b1", "a2", "b2", "b3"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if s := l.Stats(); s.Parked != 0 {
+		t.Errorf("%+v", s)
 	}
 }
