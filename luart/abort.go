@@ -30,7 +30,7 @@ func (c *Ctx) clientGone() {
 	logText(c.req, LevelDebug, "lua waking up the on_abort callback thread")
 	c.onAbort, c.aborted = nil, true
 	c.add(u)
-	c.runThread(u, nil)
+	c.runThread(u)
 }
 
 // Abort ends the code of the request, if any runs, because its client has gone.

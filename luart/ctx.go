@@ -115,7 +115,8 @@ func (c *Ctx) Release() {
 	if cap(out) > 64<<10 {
 		out = nil
 	}
-	*c = Ctx{out: out[:0], sockets: c.sockets, life: c.life + 1, code: c.code}
+	*c = Ctx{out: out[:0], sockets: c.sockets, life: c.life + 1, code: c.code, joiner: c.joiner,
+		entry: thread{wait: c.entry.wait, goOn: c.entry.goOn}}
 }
 
 // close frees what the code has left open.

@@ -36,6 +36,8 @@ func (w fakeWaiter) Park(d time.Duration) error {
 }
 func (fakeWaiter) Yield() error    { return nil }
 func (fakeWaiter) ParkTurn() error { return nil }
+func (fakeWaiter) Enqueue(func())  {}
+func (fakeWaiter) TakePlace()      {}
 func (fakeWaiter) Wake(error) bool { return false }
 func (fakeWaiter) Drop()           {}
 

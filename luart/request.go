@@ -82,6 +82,10 @@ type Waiter interface {
 	ParkTurn() error
 	// Yield lets everybody else who is ready go first.
 	Yield() error
+	// Enqueue has a task run after everybody else who is ready, unless the caller takes its
+	// place before that: TakePlace waits for the turn instead.
+	Enqueue(task func())
+	TakePlace()
 	// Wake lets the goroutine that is parked go on, with err as Park's result. It
 	// reports whether there was one.
 	Wake(err error) bool

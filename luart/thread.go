@@ -17,7 +17,8 @@ type thread struct {
 	ctx       *Ctx                    // of a spawned thread
 	code      uint64                  // of the context, that it belongs to
 	parent    *thread                 // nil of a dead one
-	spawner   weak.Pointer[vm.Thread] // the code that may wait for it: a coroutine of the parent perhaps
+	byEntry   bool                    // it is the phase's own code that may wait for it, no coroutine
+	spawner   weak.Pointer[vm.Thread] // who else may: a coroutine of the parent perhaps
 	prev      *thread                 // in the context's list of those that run
 	next      *thread
 	wait      Waiter // where it is parked
@@ -27,9 +28,17 @@ type thread struct {
 	blockedOn closer     // is closed then: the socket that it waits in
 	awaiter   Waiter     // where the parent is parked in ngx.thread.wait for it
 	where     string     // the position of the call of error that has ended it
-	results   []vm.Value // of a zombie: true or false first
+	results   []vm.Value // of a zombie: true or false first; before it runs, its arguments
 
 	subrequests int // that it waits for
+
+	starting *thread // what it has spawned just now, see startChild
+	phase    Phase   // of before
+	goOn     func()  // takeOver
+	takes    int     // how often it was taken over
+	depth    int     // of threads that run on one goroutine
+	ended    bool    // of the entry: its code has ended on another goroutine, with results
+	err      error   // and err
 
 	few [maxThreadResults]vm.Value // room for its arguments, then for the results
 }
@@ -59,8 +68,16 @@ func (u *thread) orphan() bool {
 	if u.parent == nil || u.parent.killed || u.parent.state != threadRunning {
 		return true
 	}
-	t := u.spawner.Value()
+	t := u.spawnedBy()
 	return t == nil || t.Status() == "dead"
+}
+
+// spawnedBy is the code that has spawned the thread, nil if it is gone.
+func (u *thread) spawnedBy() *vm.Thread {
+	if u.byEntry {
+		return u.ctx.entry.t
+	}
+	return u.spawner.Value()
 }
 
 func (u *thread) die() {
@@ -171,24 +188,6 @@ func (c *Ctx) waited(t *vm.Thread, phase Phase) bool {
 	return u == nil || !u.killed
 }
 
-// drive runs the code of a thread to its end.
-func (c *Ctx) drive(u *thread, args []vm.Value) ([]vm.Value, error) {
-	for {
-		results, yielded, err := u.t.Resume(args...)
-		if !yielded {
-			return results, err
-		}
-		args = nil
-		if c.running == 0 {
-			continue
-		}
-		// coroutine.yield of a light thread lets the others run.
-		if err := c.yield(u); err != nil {
-			return nil, &vm.AbortError{Err: errKilled}
-		}
-	}
-}
-
 func (c *Ctx) yield(u *thread) error {
 	return c.wait(u, func() error { return u.wait.Yield() })
 }
@@ -199,9 +198,10 @@ func (c *Ctx) runEntry(t *vm.Thread, fn vm.Value, args ...vm.Value) (vm.Value, e
 	t.Start(fn)
 	c.entry.t = t
 	results, err := c.drive(&c.entry, args)
-	c.entry.state = threadDead
-	if err == nil && c.phase&phasesYieldable != 0 {
-		logText(c.logger(c.rt), LevelDebug, "lua light thread ended normally")
+	if err == errTaken {
+		results, err = c.takenEntry()
+	} else {
+		c.entryDead(err)
 	}
 	first := vm.Nil
 	if len(results) > 0 {
@@ -211,32 +211,55 @@ func (c *Ctx) runEntry(t *vm.Thread, fn vm.Value, args ...vm.Value) (vm.Value, e
 		err = c.join(err)
 	}
 	c.code++
-	c.entry = thread{wait: c.entry.wait}
+	c.entry = thread{wait: c.entry.wait, goOn: c.entry.goOn}
 	return first, err
+}
+
+// entryDead notes that the phase's own code has ended.
+func (c *Ctx) entryDead(err error) {
+	c.entry.state = threadDead
+	if err == nil && c.phase&phasesYieldable != 0 {
+		logText(c.logger(c.rt), LevelDebug, "lua light thread ended normally")
+	}
+}
+
+// entryEnded is what comes after the phase's own code has ended: the spawned threads go
+// on unless that was with an error.
+func (c *Ctx) entryEnded(err error) error {
+	switch {
+	case c.ending: // by one of the threads
+		return c.endErr
+	case err != nil:
+		c.end(err)
+	}
+	return err
 }
 
 // join waits for the spawned threads when the phase's own code has ended.
 func (c *Ctx) join(err error) error {
-	switch {
-	case c.ending: // by one of the threads
-		err = c.endErr
-	case err != nil:
-		c.end(err)
+	if !c.entry.ended {
+		err = c.entryEnded(err)
 	}
 	for c.alive() > 0 {
-		if c.joiner == nil {
-			c.joiner = c.rt.cfg.Loop.NewWaiter()
-		}
-		phase := c.phase
-		if perr := c.joiner.Park(0); perr != nil && err == nil {
+		if perr := c.parkJoiner(); perr != nil && err == nil {
 			err = perr
 		}
-		c.phase = phase
 	}
 	if c.ending {
 		err = c.endErr
 	}
 	c.ending, c.endErr = false, nil
+	return err
+}
+
+// parkJoiner waits until there may be no thread left to wait for.
+func (c *Ctx) parkJoiner() error {
+	if c.joiner == nil {
+		c.joiner = c.rt.cfg.Loop.NewWaiter()
+	}
+	phase := c.phase
+	err := c.joiner.Park(0)
+	c.phase = phase
 	return err
 }
 
@@ -293,67 +316,6 @@ func (c *Ctx) stop(u *thread) {
 	}
 	if u.wait != nil {
 		u.wait.Wake(errKilled)
-	}
-}
-
-// spawnCharge is the work that starting a thread counts as: its stack is not small.
-const spawnCharge = 64
-
-func threadSpawn(t *vm.Thread, c *Ctx) int {
-	fn, ok := t.Arg(1).AsFunction()
-	if !ok || fn.IsGo() {
-		return argError(t, 1, "Lua function expected")
-	}
-	t.Charge(spawnCharge)
-	parent := c.current(t)
-	if parent == nil {
-		return raise(t, "no co ctx found")
-	}
-	u := c.newThread(t, parent, fn)
-	args := u.few[:0]
-	for i, n := 2, t.NArgs(); i <= n; i++ {
-		args = append(args, t.Arg(i))
-	}
-	c.add(u)
-	phase := c.phase
-	w := c.waiter(parent)
-	c.rt.cfg.Loop.Next(func() {
-		// The parent goes on as soon as the new thread waits for something.
-		w.Wake(nil)
-		c.phase = phase
-		c.runThread(u, args)
-	})
-	if err := c.parkThread(parent, 0); err != nil {
-		return t.Abort(errKilled)
-	}
-	t.Push(u.t.Value())
-	return 1
-}
-
-// newThread is a light thread that has not begun to run.
-func (c *Ctx) newThread(t *vm.Thread, parent *thread, fn *vm.Function) *thread {
-	u := &thread{t: c.rt.vm.NewThread(), ctx: c, code: c.code, parent: parent, spawner: weak.Make(t), wait: c.rt.cfg.Loop.NewWaiter()}
-	u.t.Data = t.Data
-	u.t.Start(fn.Value())
-	u.t.Owner = u
-	return u
-}
-
-// runThread is the life of a spawned thread.
-func (c *Ctx) runThread(u *thread, args []vm.Value) {
-	var results []vm.Value
-	err := error(nil)
-	if !u.killed {
-		c.rt.resumed(c)
-		results, err = c.drive(u, args)
-	}
-	c.threadEnded(u, results, err)
-	u.wait.Drop()
-	if err == nil {
-		u.t.Recycle()
-	}
-	if c.joiner != nil && c.alive() == 0 {
-		c.joiner.Wake(nil)
 	}
 }
 
@@ -418,7 +380,7 @@ func threadWait(t *vm.Thread, c *Ctx) int {
 		if u == nil || u == &c.entry {
 			return raise(t, "attempt to wait on a coroutine that is not a user thread")
 		}
-		if u.spawner.Value() != t {
+		if u.spawnedBy() != t {
 			return raise(t, "only the parent coroutine can wait on the thread")
 		}
 		switch u.now() {
@@ -480,7 +442,7 @@ func threadKill(t *vm.Thread, c *Ctx) int {
 		return raise(t, "no co ctx found")
 	case u == nil || u == &c.entry:
 		return fail(t, "not user thread")
-	case u.spawner.Value() != t:
+	case u.spawnedBy() != t:
 		return fail(t, "killer not parent")
 	case u.subrequests > 0:
 		return fail(t, "pending subrequests")

@@ -52,7 +52,7 @@ func waitsFor(t *vm.Thread) *vm.Thread {
 		return nil
 	}
 	if u := c.find(t); u != nil && !u.orphan() {
-		return u.spawner.Value()
+		return u.spawnedBy()
 	}
 	return nil
 }

@@ -166,3 +166,9 @@ func (t *Thread) Yield(values ...Value) int {
 	}
 	return -1 - len(values)
 }
+
+// CanYieldToHost reports whether the running Go function may return t.Yield(v…)
+// to end the Resume that has started or continued t.
+func (t *Thread) CanYieldToHost() bool {
+	return t.resumer == nil && t.stops == 0 && t.frames[0].kind == frBase
+}

@@ -32,6 +32,10 @@ func (w *waiter) ParkTurn() error { return w.l.ParkTurn(&w.w) }
 
 func (w *waiter) Yield() error { return w.l.Yield(&w.w) }
 
+func (w *waiter) Enqueue(task func()) { w.l.Enqueue(&w.w, task) }
+
+func (w *waiter) TakePlace() { w.l.TakePlace(&w.w) }
+
 func (w *waiter) Wake(err error) bool { return w.l.Wake(&w.w, err) }
 
 func (w *waiter) Drop() { w.l.DropWaiter(&w.w) }

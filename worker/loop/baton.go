@@ -21,6 +21,7 @@ type Waiter struct {
 	err        error
 	timer      Timer
 	next, prev *Waiter
+	task       func() // of Enqueue
 	turn       uint64 // of ParkTurn: the one that it waits for, 0 otherwise
 	state      waitState
 }
@@ -163,6 +164,30 @@ func (l *Loop) Yield(w *Waiter) error {
 	<-w.sig
 	w.state = waitIdle
 	return w.err
+}
+
+// Enqueue puts the caller behind those that are ready. When its turn comes task runs, as a task of its own, unless the
+// caller takes the place before, by TakePlace: it is for a caller that goes on to do something that may park, but
+// seldom does.
+func (l *Loop) Enqueue(w *Waiter, task func()) {
+	w.prepare()
+	w.task = task
+	w.state = waitReady
+	l.ready.push(w)
+	l.nready++
+}
+
+// TakePlace waits for the turn that Enqueue has given w, whose task has not run and will not.
+func (l *Loop) TakePlace(w *Waiter) {
+	w.task = nil
+	if l.ready.first == w && l.next == nil {
+		l.ready.pop()
+		l.nready--
+	} else {
+		l.pass()
+		<-w.sig
+	}
+	w.state = waitIdle
 }
 
 // prepare makes a waiter ready for a wait.

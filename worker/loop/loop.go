@@ -247,12 +247,11 @@ func (l *Loop) runner(r *runner) {
 // before it, else to a goroutine of the pool.
 func (l *Loop) pass() {
 	l.stats.Handovers++
-	if l.next == nil {
-		if w := l.ready.pop(); w != nil {
-			l.nready--
-			w.sig <- struct{}{}
-			return
-		}
+	if w := l.ready.first; w != nil && w.task == nil && l.next == nil {
+		l.ready.pop()
+		l.nready--
+		w.sig <- struct{}{}
+		return
 	}
 	if n := len(l.idle); n > 0 {
 		r := l.idle[n-1]
@@ -273,7 +272,14 @@ func (l *Loop) run(r *runner) bool {
 			f()
 			continue
 		}
-		if l.nready > 0 {
+		if w := l.ready.first; w != nil {
+			if task := w.task; task != nil {
+				l.ready.pop()
+				l.nready--
+				w.task, w.state = nil, waitIdle
+				task()
+				continue
+			}
 			// Once the baton is gone the loop must not be touched, so the
 			// place in the pool is taken first.
 			pooled := len(l.idle) < maxIdle
