@@ -49,6 +49,12 @@ func (m *VM) Finalize(f func(t *Thread)) {
 // in a protected call.
 func (u *Userdata) finalize(t *Thread) {
 	u.watched = false
+	for _, e := range u.entries {
+		if e.tb.Get(u.Value()).p == nil {
+			_ = e.tb.Set(u.Value(), e.v) // a userdata is a key like any
+		}
+	}
+	u.entries = nil
 	if u.meta == nil {
 		return
 	}

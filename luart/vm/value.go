@@ -352,7 +352,8 @@ type Userdata struct {
 	meta *Table
 	env  *Table
 
-	watched bool // the collector reports when u is unreachable
+	watched bool        // the collector reports when u is unreachable
+	entries []weakEntry // during a collection, and until __gc is called
 }
 
 // Value returns u as a Lua value.

@@ -179,10 +179,31 @@ func (tb *Table) loosen(refs []weakRef, keys, values bool) []weakRef {
 			take(&n.v, nil)
 		}
 		if keys {
+			if !values {
+				tb.keepFor(n)
+			}
 			take(&n.k, n)
 		}
 	}
 	return refs
+}
+
+// keepFor has a userdata that waits for its __gc keep its entry in a table with
+// weak keys: as in Lua 5.1 the entry is still there when __gc is called, and goes
+// with the next collection.
+func (tb *Table) keepFor(n *node) {
+	if n.k.p == nil || n.k.Type() != TypeUserdata {
+		return
+	}
+	if u := n.k.udata(); u.watched {
+		u.entries = append(u.entries, weakEntry{tb, n.v})
+	}
+}
+
+// weakEntry is an entry of a table, without its key.
+type weakEntry struct {
+	tb *Table
+	v  Value
 }
 
 // settle puts a reference back, or removes its entry.
@@ -190,6 +211,9 @@ func (r *weakRef) settle() {
 	switch p := r.ref(); {
 	case p != nil:
 		r.slot.p = p
+		if r.key != nil && r.slot.Type() == TypeUserdata {
+			r.slot.udata().entries = nil
+		}
 	case r.key == nil:
 		*r.slot = Nil
 	default:

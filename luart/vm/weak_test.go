@@ -62,6 +62,14 @@ debug.setmetatable(d, {__mode = "v"})
 setmetatable(d, nil)
 collectgarbage()
 assert(#d == 1)
+-- __gc still finds the entries of its userdata in tables with weak keys
+local held, seen = setmetatable({}, {__mode = "k"}), {}
+local base = newproxy(true)
+getmetatable(base).__gc = function(p) seen[#seen + 1] = held[p] end
+for i = 1, 3 do held[newproxy(base)] = i end
+collectgarbage() collectgarbage()
+table.sort(seen)
+assert(table.concat(seen, " ") == "1 2 3" and next(held) == nil)
 assert(collectgarbage("step") == true and collectgarbage("isrunning"))
 collectgarbage("stop") assert(not collectgarbage("isrunning")) collectgarbage("restart")
 assert(collectgarbage("setpause", 150) == 200 and collectgarbage("setpause", 200) == 150)
