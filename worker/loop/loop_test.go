@@ -207,9 +207,10 @@ func TestTimerOrder(t *testing.T) {
 	done := make(chan struct{})
 	l.Post(func() {
 		delays := rand.Perm(100)
-		for _, ms := range delays {
+		for i, n := range delays {
+			ms := n / 10
 			l.SetTimer(NewTimer(func() {
-				got = append(got, ms)
+				got = append(got, 100*ms+i) // of two with the same time the one that was set first comes first
 				if len(got) == len(delays) {
 					close(done)
 				}

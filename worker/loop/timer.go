@@ -10,6 +10,7 @@ import "time"
 type Timer struct {
 	when int64 // msec; 0 while stopped
 	key  int64 // place in the heap, <= when unless stopped
+	turn int64 // place among those with the same key: the first comes first
 	pos  int   // index in the heap + 1; 0 while not in it
 	f    func()
 	w    *Waiter // of Park's own timers, instead of f
@@ -29,10 +30,10 @@ func (l *Loop) SetTimer(t *Timer, d time.Duration) {
 	// Rounded up, so that no timer is early by the clock's grain.
 	t.when = l.clock.msec + max(1, int64((d+time.Millisecond-1)/time.Millisecond))
 	if t.pos == 0 {
-		t.key = t.when
+		l.timers.place(t)
 		l.timers.push(t)
 	} else if t.when < t.key {
-		t.key = t.when
+		l.timers.place(t)
 		l.timers.up(t.pos - 1)
 	}
 }
@@ -57,7 +58,7 @@ func (l *Loop) DropWaiter(w *Waiter) { l.DropTimer(&w.timer) }
 func (l *Loop) fireTimer() {
 	t := l.timers.heap[0]
 	if t.when > l.clock.msec {
-		t.key = t.when
+		l.timers.place(t)
 		l.timers.down(0)
 		return
 	}
@@ -73,8 +74,21 @@ func (l *Loop) fireTimer() {
 	t.f()
 }
 
-// timerHeap is a 4-ary heap by key.
-type timerHeap struct{ heap []*Timer }
+// timerHeap is a 4-ary heap by key and turn.
+type timerHeap struct {
+	heap []*Timer
+	turn int64
+}
+
+// place gives t the place that its time is, behind all others.
+func (h *timerHeap) place(t *Timer) {
+	h.turn++
+	t.key, t.turn = t.when, h.turn
+}
+
+func (t *Timer) before(x *Timer) bool {
+	return t.key < x.key || t.key == x.key && t.turn < x.turn
+}
 
 func (h *timerHeap) due(now int64) bool { return len(h.heap) > 0 && h.heap[0].key <= now }
 
@@ -109,7 +123,7 @@ func (h *timerHeap) up(i int) {
 	t := h.heap[i]
 	for i > 0 {
 		parent := (i - 1) / 4
-		if h.heap[parent].key <= t.key {
+		if h.heap[parent].before(t) {
 			break
 		}
 		h.heap[i] = h.heap[parent]
@@ -128,11 +142,11 @@ func (h *timerHeap) down(i int) {
 			break
 		}
 		for c, end := child+1, min(child+4, len(h.heap)); c < end; c++ {
-			if h.heap[c].key < h.heap[child].key {
+			if h.heap[c].before(h.heap[child]) {
 				child = c
 			}
 		}
-		if h.heap[child].key >= t.key {
+		if t.before(h.heap[child]) {
 			break
 		}
 		h.heap[i] = h.heap[child]
