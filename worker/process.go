@@ -119,6 +119,7 @@ func (p *process) prepare(modules []*conf.Module, hooks *Hooks) error {
 	p.info.master, p.info.quit = m.MasterPID, func() { p.loop.Post(p.drain) }
 	p.own = own
 	p.over = p.loop.Stop
+	p.loop.Alone()
 	p.beat.Init(p.sendBeat)
 	return nil
 }

@@ -73,6 +73,7 @@ type Loop struct {
 	nev    int   // events fetched
 	iev    int   // next event to dispatch
 	held   int64 // msec until which a wait keeps its processor, see block
+	hold   int64 // for how long, from an event on
 
 	slots []slot
 	free  []uint32
@@ -120,7 +121,7 @@ func New() (*Loop, error) {
 	if err != nil {
 		return nil, fmt.Errorf("epoll_create1: %w", err)
 	}
-	l := &Loop{epfd: epfd, wakefd: -1, done: make(chan struct{})}
+	l := &Loop{epfd: epfd, wakefd: -1, done: make(chan struct{}), hold: holdTime}
 	l.wakefd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		unix.Close(epfd)
@@ -162,6 +163,11 @@ func (l *Loop) Stop() { l.stopped = true }
 // outside of the loop and wait for the network by Go's means (TLS, HTTP/2).
 // While there are any, the loop sleeps in a way that never holds them up.
 func (l *Loop) Outside(n int) { l.outside += n }
+
+// Alone says that the process is there for this loop: all goroutines that neither
+// Outside nor Block counts can wait 20 ms for a processor, even if there is but one.
+// Waits are cheaper then.
+func (l *Loop) Alone() { l.hold = aloneTime }
 
 // Stats returns the counters.
 func (l *Loop) Stats() Stats {
@@ -382,7 +388,7 @@ func (l *Loop) poll() {
 	}
 	l.UpdateTime()
 	if l.nev > 0 {
-		l.held = l.clock.msec + holdTime
+		l.held = l.clock.msec + l.hold
 	}
 	for l.later.len() > 0 {
 		l.deferred.push(l.later.pop())

@@ -65,9 +65,12 @@ func (p *pollWaiter) detach() {
 	}
 }
 
-// holdTime is how long, in msec, after the last event a wait keeps its processor
-// of the Go runtime.
-const holdTime = 100
+// How long, in msec, after the last event a wait keeps its processor of the Go
+// runtime. See Alone for the longer one.
+const (
+	holdTime  = 4
+	aloneTime = 100
+)
 
 // block waits in the kernel; timeout is in msec, -1 for ever. hold is for how much
 // of it, at most, the processor is kept; the wait may end early, with no event.
