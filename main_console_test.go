@@ -79,7 +79,7 @@ func TestLuaCommandAPI(t *testing.T) {
 		{name: "exit", args: []string{"-e", "io.write('a') ngx.exit(3)"}, status: 3, stdout: "a"},
 		{name: "exit in a thread", args: []string{"-e", "ngx.thread.spawn(function() ngx.sleep(0.001) ngx.exit(4) end) ngx.sleep(10)"}, status: 4},
 		{name: "os.exit in a timer", args: []string{"-e", "ngx.timer.at(0, function() os.exit(5) end) ngx.sleep(10)"}, status: 5},
-		{name: "graceful exit", args: []string{"-e", "require 'ngx.process'.signal_graceful_exit() ngx.sleep(0.01) print(ngx.worker.exiting())"}, stdout: "true\n"},
+		{name: "graceful exit", args: []string{"-e", "require 'ngx.process'.signal_graceful_exit() while not ngx.worker.exiting() do ngx.sleep(0.001) end print(ngx.worker.exiting())"}, stdout: "true\n"},
 		{name: "requests", args: []string{"-e", "print(pcall(ngx.req.get_headers)) print(pcall(ngx.location.capture, '/'))"},
 			stdout: "false\tAPI disabled in the current context\nfalse\tAPI disabled in the context of ngx.timer\n"},
 		{name: "modules by name", args: []string{"byname.lua", "cjson.safe"}, stdout: "[1]\n"},
