@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// limitConf writes a configuration with limits that two workers share.
+// limitConf writes a configuration with limits that two workers share, among which the kernel spreads connections like coins.
 func (s *site) limitConf(key string) {
 	s.write("conf/nginx.conf", `error_log logs/error.log info;
 worker_processes 2;
@@ -17,11 +17,11 @@ http {
 	limit_req_zone `+key+` zone=req:64k rate=1r/m;
 	limit_conn_zone $arg_k zone=conn:64k;
 	server {
-		listen `+s.addr+`;
+		listen `+s.addr+` reuseport;
 		location / { return 200 "up"; }
 		location /pid { content_by_lua_block { ngx.say(ngx.worker.pid()) } }
 		location /req { limit_req zone=req burst=9 nodelay; content_by_lua_block { ngx.say(ngx.worker.pid()) } }
-		location /conn { limit_conn conn 4; content_by_lua_block { ngx.say(ngx.worker.pid()) ngx.flush(true) ngx.sleep(60) } }
+		location /conn { limit_conn conn 24; content_by_lua_block { ngx.say(ngx.worker.pid()) ngx.flush(true) ngx.sleep(60) } }
 	}
 }
 `)
@@ -54,41 +54,29 @@ func (s *site) count(path string, n int) (statuses map[int]int, workers int) {
 	return statuses, len(who)
 }
 
-// inTurn calls f for each of two workers, while the other one stands still and takes no connections.
-func (s *site) inTurn(f func()) {
+// bothAnswer waits until both workers take connections.
+func (s *site) bothAnswer() {
 	s.t.Helper()
-	var w []int
-	s.until("there are two workers", func() bool { w = children(s.pid()); return len(w) == 2 })
-	for i, pid := range w {
-		s.until("a worker answers", func() bool { _, line, body := s.ask("/pid"); _ = body.Close(); return line == fmt.Sprint(w[1-i]) })
-		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-			s.t.Fatal(err)
-		}
-		s.until("a worker stands still", func() bool { return stat(pid, 3) == "T" })
-		f()
-		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
-			s.t.Fatal(err)
-		}
-	}
+	who := make(map[string]bool)
+	s.until("both workers answer", func() bool {
+		_, line, body := s.ask("/pid")
+		_ = body.Close()
+		who[line] = true
+		return len(who) == 2
+	})
 }
 
 func TestLimitReqOverWorkers(t *testing.T) {
 	s := newSite(t)
 	s.limitConf("$arg_k")
 	s.start()
-	total := make(map[int]int)
-	s.inTurn(func() {
-		statuses, _ := s.count("/req?k=a", 6)
-		for status, n := range statuses {
-			total[status] += n
-		}
-	})
-	if total[200] != 10 || total[503] != 2 {
-		t.Error(total)
+	s.bothAnswer()
+	statuses, workers := s.count("/req?k=a", 30)
+	if statuses[200] != 10 || statuses[503] != 20 || workers != 2 {
+		t.Errorf("%v, by %d workers", statuses, workers)
 	}
 	s.reload()
-	statuses, _ := s.count("/req?k=a", 5)
-	if statuses[503] != 5 {
+	if statuses, _ = s.count("/req?k=a", 5); statuses[503] != 5 {
 		t.Errorf("%v after a reload", statuses)
 	}
 	s.limitConf("$arg_other")
@@ -104,18 +92,17 @@ func TestLimitConnOverWorkers(t *testing.T) {
 	s := newSite(t)
 	s.limitConf("$arg_k")
 	s.start()
+	s.bothAnswer()
 	var open []io.Closer
 	byWorker := make(map[string]int)
-	s.inTurn(func() {
-		for range 2 {
-			status, line, body := s.ask("/conn?k=a")
-			if status != 200 {
-				t.Fatal(status)
-			}
-			byWorker[line]++
-			open = append(open, body)
+	for range 24 {
+		status, line, body := s.ask("/conn?k=a")
+		if status != 200 {
+			t.Fatal(status)
 		}
-	})
+		byWorker[line]++
+		open = append(open, body)
+	}
 	if len(byWorker) != 2 {
 		t.Errorf("only %v have answered", byWorker)
 	}

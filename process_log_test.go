@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/user"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -85,7 +86,15 @@ func TestRotateUnderLoad(t *testing.T) {
 			s := newSite(t)
 			main := "worker_processes 2;"
 			if os.Getuid() == 0 {
-				main += " user nobody nogroup;"
+				nobody, err := user.Lookup("nobody")
+				if err != nil {
+					t.Skip(err)
+				}
+				group, err := user.LookupGroupId(nobody.Gid)
+				if err != nil {
+					t.Skip(err)
+				}
+				main += " user nobody " + group.Name + ";"
 			}
 			s.logConf(main, params)
 			s.start()
