@@ -11,13 +11,14 @@ type lruCache struct {
 	nodes []lruNode
 	free  []int32
 	size  int
-	limit int
+	limit float64 // as it was given
+	texts bool    // keys are texts, as resty.lrucache.pureffi makes them
 }
 
 type lruNode struct {
 	key, value vm.Value
 	expire     float64 // in seconds, negative for never
-	flags      float64
+	flags      uint32
 	prev, next int32
 }
 
@@ -49,7 +50,7 @@ func (l *lruCache) take() int32 {
 		l.size++
 		return i
 	}
-	if l.size < l.limit {
+	if l.size < int(l.limit) {
 		l.nodes = append(l.nodes, lruNode{})
 		l.size++
 		return int32(len(l.nodes) - 1)
@@ -88,18 +89,21 @@ func lruOf(t *vm.Thread) *lruCache {
 	return nil
 }
 
-func openLRUCache(rt *Runtime) *vm.Table {
+func openLRUCache(rt *Runtime, texts bool) *vm.Table {
 	now := func() float64 { return float64(rt.cfg.Loop.Now().UnixMilli()) / 1000 }
 	var mt *vm.Table
 	tab, mt := rt.class("0.13", map[string]vm.GoFunction{
 		"new": func(t *vm.Thread) int {
-			size := t.CheckNumber(1)
-			if size < 1 {
+			size, ok := t.Arg(1).AsNumber()
+			switch {
+			case !ok:
+				return raise(t, "attempt to compare %s with number", t.Arg(1).TypeName())
+			case !(size >= 1):
 				t.PushNil()
 				t.PushString("size too small")
 				return 2
 			}
-			l := &lruCache{index: rt.vm.NewTable(0, 8), nodes: make([]lruNode, 1, 8), limit: int(size)}
+			l := &lruCache{index: rt.vm.NewTable(0, 8), nodes: make([]lruNode, 1, 8), limit: size, texts: texts}
 			self := rt.vm.NewTable(0, 1)
 			_ = self.Set(lruField, rt.vm.NewUserdata(l, nil).Value())
 			self.SetMetatable(mt)
@@ -107,7 +111,7 @@ func openLRUCache(rt *Runtime) *vm.Table {
 			return 1
 		},
 		"count":    func(t *vm.Thread) int { t.PushInt(lruOf(t).size); return 1 },
-		"capacity": func(t *vm.Thread) int { t.PushInt(lruOf(t).limit); return 1 },
+		"capacity": func(t *vm.Thread) int { t.PushNumber(lruOf(t).limit); return 1 },
 		"get":      func(t *vm.Thread) int { return lruGet(t, now()) },
 		"set":      func(t *vm.Thread) int { return lruSet(t, now) },
 		"delete":   lruDelete,
@@ -122,8 +126,12 @@ func openLRUCache(rt *Runtime) *vm.Table {
 
 func lruGet(t *vm.Thread, now float64) int {
 	l := lruOf(t)
-	i := l.find(t.Arg(2))
-	if i == 0 {
+	key := t.Arg(2)
+	if l.texts {
+		key = vm.String(t.ToString(key))
+	}
+	i := l.find(key)
+	if i == 0 || l.nodes[i].value.IsNil() && !l.texts {
 		t.PushNil()
 		return 1
 	}
@@ -137,23 +145,14 @@ func lruGet(t *vm.Thread, now float64) int {
 		t.Push(n.value)
 		t.PushNil()
 	}
-	t.PushNumber(n.flags)
+	t.PushNumber(float64(n.flags))
 	return 3
 }
 
 func lruSet(t *vm.Thread, now func() float64) int {
 	l := lruOf(t)
-	key := t.Arg(2)
-	if f, ok := key.AsNumber(); key.IsNil() || ok && f != f {
-		return raise(t, "table index is %s", map[bool]string{true: "nil", false: "NaN"}[key.IsNil()])
-	}
+	key := lruKey(t, l)
 	i := l.find(key)
-	if t.Arg(3).IsNil() {
-		if i != 0 {
-			l.remove(i)
-		}
-		return 0
-	}
 	if i == 0 {
 		i = l.take()
 		l.nodes[i].key = key
@@ -163,19 +162,40 @@ func lruSet(t *vm.Thread, now func() float64) int {
 	}
 	l.pushFront(i)
 	n := &l.nodes[i]
-	n.value, n.expire, n.flags = t.Arg(3), -1, 0
-	if t.Arg(4).Truthy() {
-		n.expire = now() + t.CheckNumber(4)
+	n.value = t.Arg(3) // nil takes a place, too
+	n.expire = -1
+	if ttl := t.Arg(4); ttl.Truthy() {
+		seconds, ok := ttl.ToNumberCoerced()
+		if !ok {
+			return raise(t, "attempt to perform arithmetic on local 'ttl' (a %s value)", ttl.TypeName())
+		}
+		n.expire = now() + seconds
 	}
+	n.flags = 0
 	if f, ok := t.Arg(5).AsNumber(); ok && f >= 0 {
-		n.flags = f
+		n.flags = uint32(int64(min(f, 1<<62)))
 	}
 	return 0
 }
 
+// lruKey is a key that is to be stored, or removed.
+func lruKey(t *vm.Thread, l *lruCache) vm.Value {
+	key := t.Arg(2)
+	if l.texts {
+		return vm.String(t.ToString(key))
+	}
+	if key.IsNil() {
+		raise(t, "table index is nil")
+	}
+	if f, ok := key.AsNumber(); ok && f != f {
+		raise(t, "table index is NaN")
+	}
+	return key
+}
+
 func lruDelete(t *vm.Thread) int {
 	l := lruOf(t)
-	i := l.find(t.Arg(2))
+	i := l.find(lruKey(t, l))
 	if i != 0 {
 		l.remove(i)
 	}
