@@ -22,7 +22,8 @@ type Subrequest interface {
 	Abort()      // ends its Lua code, because the client has gone
 	Status() int
 	Body() (data []byte, truncated bool)
-	EachHeaderOut(f func(name, value string))
+	EachHeaderOut(f func(name, value string)) // but for the length
+	ContentLength() int64                     // of the body, -1 if it is not known or a header that is listed
 }
 
 func captureAPI() []Function {
@@ -38,6 +39,13 @@ func locationCapture(t *vm.Thread, c *Ctx) int {
 	n := t.NArgs()
 	if n != 1 && n != 2 {
 		return raise(t, "expecting one or two arguments")
+	}
+	// As in ngx_lua the arguments are an array, which ends before a nil.
+	if t.Arg(2).IsNil() {
+		n = 1
+		if t.Arg(1).IsNil() {
+			n = 0
+		}
 	}
 	return capture(t, c, []query{{t.Arg(1), t.Arg(2), n}})
 }
@@ -90,11 +98,11 @@ func capture(t *vm.Thread, c *Ctx, queries []query) int {
 		}
 		uri, ok := q.uri.ToStringCoerced()
 		if !ok {
-			return argError(t, 1, "string expected, got "+q.uri.TypeName())
+			return argError(t, 3, "string expected, got "+q.uri.TypeName())
 		}
 		path, args, ok := c.req.CheckURI(uri, false)
 		if !ok {
-			return raise(t, "unsafe uri in argument #1: %s", uri)
+			return raise(t, "unsafe uri in argument #1: %s", cString(uri))
 		}
 		o.URI = path
 		if args != "" && o.Args != "" {
@@ -150,6 +158,9 @@ func (rt *Runtime) captured(s Subrequest) *vm.Table {
 	s.EachHeaderOut(func(name, value string) {
 		addMulti(rt.vm, header, rt.vm.Recent(bytesOf(name)), rt.vm.Recent(bytesOf(value)))
 	})
+	if n := s.ContentLength(); n >= 0 {
+		header.SetStr("Content-Length", vm.Number(float64(n)))
+	}
 	res.SetStr("header", header.Value())
 	return res
 }
@@ -176,10 +187,8 @@ func (o *SubrequestOptions) read(t *vm.Thread, opts *vm.Table) {
 		if !ok {
 			t.Errorf("Bad http request method")
 		}
-		if o.MethodName, ok = methodNames[uint32(n)]; !ok {
-			t.Errorf("unsupported HTTP method: %d", int(n))
-		}
 		o.MethodID = uint32(n)
+		o.MethodName = methodNames[o.MethodID] // "": the subrequest cannot be made
 	}
 	if v := opts.GetStr("ctx"); !v.IsNil() {
 		var ok bool

@@ -2,7 +2,6 @@ package httplua
 
 import (
 	"errors"
-	"strconv"
 	"time"
 
 	"perilune/logging"
@@ -22,6 +21,10 @@ var (
 
 // StartSubrequest starts a subrequest.
 func (q *request) StartSubrequest(o *luart.SubrequestOptions) (luart.Subrequest, error) {
+	if o.MethodName == "" {
+		q.r.Log(logging.Error, "unsupported HTTP method: %d", o.MethodID)
+		return nil, errVariable
+	}
 	for _, v := range o.Vars {
 		switch known, settable := q.r.VariableSettable(v[0]); {
 		case !known:
@@ -95,6 +98,13 @@ func (s subrequest) Abort() {
 func (s subrequest) Status() int                         { return s.r.CapturedStatus() }
 func (s subrequest) Body() (data []byte, truncated bool) { return s.r.CapturedBody() }
 
+func (s subrequest) ContentLength() int64 {
+	if out := &s.r.HeadersOut; !out.LengthListed {
+		return out.ContentLengthN
+	}
+	return -1
+}
+
 func (s subrequest) EachHeaderOut(f func(name, value string)) {
 	out := &s.r.HeadersOut
 	for i := range out.List {
@@ -108,9 +118,6 @@ func (s subrequest) EachHeaderOut(f func(name, value string)) {
 			value += "; charset=" + out.Charset
 		}
 		f("Content-Type", value)
-	}
-	if out.ContentLengthN >= 0 && !out.LengthListed {
-		f("Content-Length", strconv.FormatInt(out.ContentLengthN, 10))
 	}
 	if out.LastModified >= 0 && !out.ModifiedListed && (out.Status == 200 || out.Status == 206 || out.Status == 304) {
 		f("Last-Modified", time.Unix(out.LastModified, 0).UTC().Format(luart.HTTPTimeLayout))
