@@ -89,10 +89,13 @@ func TestVariables(t *testing.T) {
 	if _, err := r.parts.captures.Exec(regexOf(t, "(a)(b)?", false), []byte("xab")); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"0": "ab", "1": "a", "2": "b", "3": ""} {
-		if got, _ := r.Variable(name); string(got) != want {
-			t.Errorf("$%s: %q, want %q", name, got, want)
+	for n, want := range []string{"ab", "a", "b", ""} {
+		if got, _ := r.Capture(n); string(got) != want {
+			t.Errorf("$%d: %q, want %q", n, got, want)
 		}
+	}
+	if _, found := r.Variable("1"); found {
+		t.Error("a group is a variable of that name")
 	}
 	if known, changed := r.SetVariable("ARGS", []byte("z=2")); !known || !changed || string(r.Args) != "z=2" {
 		t.Errorf("args: %v %v %q", known, changed, r.Args)

@@ -292,7 +292,10 @@ func (r *Request) InternalRedirect(uri, args []byte) int {
 	if !r.redirectAllowed("rewrite or internal redirection cycle while internally redirecting to \"%s\"", uri) {
 		return Done
 	}
-	r.URI, r.Args, r.HasArgs = uri, args, len(args) > 0
+	if len(args) == 0 {
+		args = nil // there are none, rather than empty ones
+	}
+	r.URI, r.Args, r.HasArgs = uri, args, args != nil
 	r.engine.rewritten, r.engine.displaced, r.engine.behindAlias = true, false, false
 	r.SetExten()
 	r.useLocation(r.Srv.Loc)

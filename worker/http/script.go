@@ -16,6 +16,7 @@ type Variable struct {
 	Prefix bool // Name is the beginning of the names of a family
 	Get    VarFunc
 	Set    func(r *Request, value []byte) // nil: the value cannot be changed
+	Config bool                           // only the configuration sees it, as with NGX_HTTP_VAR_NOHASH: scripts do not
 	Doc    string                         // one line for the documentation
 }
 

@@ -123,7 +123,7 @@ var upstreamVariables = []Variable{
 
 // targetVariable makes a variable of the target.
 func targetVariable(name, doc string, of func(*proxyTarget) string) Variable {
-	return Variable{Name: name, Doc: doc, Get: func(r *Request, dst []byte, _ string) ([]byte, bool) {
+	return Variable{Name: name, Doc: doc, Config: true, Get: func(r *Request, dst []byte, _ string) ([]byte, bool) {
 		u := r.parts.upstream
 		if u == nil || u.conf == nil {
 			return dst, false
@@ -135,5 +135,5 @@ func targetVariable(name, doc string, of func(*proxyTarget) string) Variable {
 var proxyPassVariables = []Variable{
 	targetVariable("proxy_host", "host of the URL of proxy_pass", func(t *proxyTarget) string { return t.host }),
 	targetVariable("proxy_port", "port of the URL of proxy_pass", func(t *proxyTarget) string { return t.port }),
-	{Name: "proxy_add_x_forwarded_for", Get: addXForwardedFor, Doc: "X-Forwarded-For of the request, and the client's address behind it"},
+	{Name: "proxy_add_x_forwarded_for", Config: true, Get: addXForwardedFor, Doc: "X-Forwarded-For of the request, and the client's address behind it"},
 }

@@ -2,7 +2,6 @@ package http
 
 import (
 	"sort"
-	"strconv"
 	"strings"
 	"unsafe"
 
@@ -174,26 +173,24 @@ func (v *Variables) lookup(name string) (x *Variable, rest string) {
 	if slot.x != nil && len(slot.name) == len(name) && unsafe.StringData(slot.name) == unsafe.StringData(name) {
 		return slot.x, slot.rest
 	}
-	if x, rest = v.find(name); x != nil {
-		*slot = recentName{name, x, rest}
-		return x, rest
+	if x, rest = v.find(name); x == nil {
+		low := strings.ToLower(name)
+		if low == name {
+			return nil, ""
+		}
+		if x, rest = v.find(low); x == nil {
+			return nil, ""
+		}
 	}
-	if low := strings.ToLower(name); low != name {
-		return v.find(low)
+	if x.Config {
+		return nil, ""
 	}
-	return nil, ""
+	*slot = recentName{name, x, rest}
+	return x, rest
 }
 
-// variable finds a variable by a name in any case, or a captured group by its number. The value holds until the next
-// call for any request.
+// variable finds a variable by a name in any case. The value holds until the next call for any request.
 func (r *Request) variable(name string) ([]byte, bool) {
-	if name != "" && charClass[name[0]]&chDigit != 0 {
-		n, err := strconv.Atoi(name)
-		if err != nil || n > len(r.parts.captures.Index) {
-			return nil, false
-		}
-		return r.parts.captures.Group(n)
-	}
 	v := r.variables()
 	x, rest := v.lookup(name)
 	if x == nil {
@@ -209,14 +206,34 @@ func (r *Request) variable(name string) ([]byte, bool) {
 	return value, true
 }
 
+// listedHeaders are the members of families that nginx knows by their names.
+var listedHeaders = func() map[string]bool {
+	known := make(map[string]bool)
+	for _, name := range strings.Fields(`http_host http_user_agent http_referer http_via http_x_forwarded_for http_cookie
+		sent_http_content_type sent_http_content_length sent_http_location sent_http_last_modified sent_http_connection
+		sent_http_keep_alive sent_http_transfer_encoding sent_http_cache_control sent_http_link`) {
+		known[name] = true
+	}
+	return known
+}()
+
+// settable finds a variable to change: the members of families, but for some, count as unknown.
+func (r *Request) settable(name string) (x *Variable, known bool) {
+	x, _ = r.variables().lookup(name)
+	return x, x != nil && (!x.Prefix || x.Set != nil || listedHeaders[strings.ToLower(name)])
+}
+
+// VariableSettable reports whether there is a variable of that name, and whether SetVariable can change it.
+func (r *Request) VariableSettable(name string) (known, settable bool) {
+	x, known := r.settable(name)
+	return known, known && x.Set != nil
+}
+
 // SetVariable changes a variable. It answers false if there is none of that name, or it cannot be changed.
 func (r *Request) SetVariable(name string, value []byte) (known, changed bool) {
-	x, _ := r.variables().lookup(name)
-	if x == nil {
-		return false, false
-	}
-	if x.Set == nil {
-		return true, false
+	x, known := r.settable(name)
+	if !known || x.Set == nil {
+		return known, false
 	}
 	x.Set(r, value)
 	return true, true

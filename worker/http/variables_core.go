@@ -66,7 +66,13 @@ func argsOf(r *Request) []byte { return r.Args }
 
 func schemeOf(*Request) string { return "http" }
 
-func setArgs(r *Request, value []byte) { r.SetArgs(r.view(value)) }
+func setArgs(r *Request, value []byte) {
+	if isUnset(value) {
+		r.SetArgs(nil)
+		return
+	}
+	r.SetArgs(r.view(value))
+}
 
 func isArgs(r *Request) string {
 	if len(r.Args) > 0 {
