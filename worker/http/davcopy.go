@@ -74,11 +74,16 @@ func SafePath(uri []byte) ([]byte, bool) {
 }
 
 // leadsUp reports whether a part of a path is "..".
-func leadsUp(path []byte) bool {
-	for part := range bytes.SplitSeq(path, []byte{'/'}) {
-		if string(part) == ".." {
+func leadsUp[T string | []byte](path T) bool {
+	begin := 0
+	for i := 0; i <= len(path); i++ {
+		if i < len(path) && path[i] != '/' {
+			continue
+		}
+		if i-begin == 2 && path[begin] == '.' && path[begin+1] == '.' {
 			return true
 		}
+		begin = i + 1
 	}
 	return false
 }

@@ -2,6 +2,7 @@ package http
 
 import (
 	"bytes"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,6 +42,20 @@ func (r *Request) SetURI(uri []byte, jump bool) {
 func (r *Request) SetArgs(args []byte) {
 	r.Args, r.HasArgs = args, len(args) > 0
 	r.engine.rewritten = true
+}
+
+// SplitURI makes of a URI that a script gives its path, decoded, and its arguments. It is not ok if the path
+// is empty, has a NUL, or leads upwards; then path is what a message shows.
+func SplitURI(uri string) (path, args string, ok bool) {
+	path, args, _ = strings.Cut(uri, "?")
+	if strings.IndexByte(path, '%') < 0 {
+		if path == "" || leadsUp(path) || strings.IndexByte(path, 0) >= 0 {
+			return uri, "", false
+		}
+		return path, args, true
+	}
+	decoded, ok := safePath([]byte(path))
+	return string(decoded), args, ok
 }
 
 // AppendRawHeader appends the header of the request as the client has sent it, with
@@ -129,11 +144,4 @@ func (r *Request) SetBodyFile(path string, clean bool) error {
 	b := &r.Main.body
 	b.file, b.path, b.keep, b.size, b.mem = fd+1, path, !clean, st.Size, nil
 	return nil
-}
-
-// VariableSettable reports whether there is a variable of that name, and whether
-// SetVariable can change it.
-func (r *Request) VariableSettable(name string) (known, settable bool) {
-	x, _ := r.variables().lookup(name)
-	return x != nil, x != nil && x.Set != nil
 }
