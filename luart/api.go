@@ -232,7 +232,7 @@ func setStatus(t *vm.Thread) int {
 	c := realRequest(t)
 	n, ok := t.Arg(3).ToNumberCoerced()
 	if !ok {
-		return raise(t, "bad argument #2 to 'set_status' (cannot convert '%s' to 'int')", t.Arg(3).TypeName())
+		return ffiError(t, 2, "ngx_http_lua_ffi_set_resp_status", vm.Nil)
 	}
 	status := int(n)
 	if c.req.HeaderSent() {

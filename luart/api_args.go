@@ -5,7 +5,7 @@ import "perilune/luart/vm"
 // maxArgs and maxHeaders are how many arguments and headers functions return
 // unless they are told otherwise.
 const (
-	maxArgs    = 100
+	maxArgs    = maxHeaders
 	maxHeaders = 100
 )
 
@@ -103,20 +103,13 @@ func pushArgs[T string | []byte](t *vm.Thread, c *Ctx, s T, max int) int {
 }
 
 func reqGetURIArgs(t *vm.Thread, c *Ctx) int {
-	max := -1
-	if v := t.Arg(1); v.Truthy() {
-		n, ok := v.ToNumberCoerced()
-		if !ok {
-			return raise(t, "bad argument #1 to 'get_uri_args' (cannot convert '%s' to 'int')", v.TypeName())
-		}
-		max = int(n)
-	}
-	if max < 0 {
-		max = maxArgs
-	}
+	max := limit(t, "ngx_http_lua_ffi_req_get_uri_args_count")
 	tab, ok := t.Arg(2).AsTable()
-	if ok {
+	switch {
+	case ok:
 		clearTable(tab)
+	case t.Arg(2).Truthy():
+		return raise(t, "bad argument #1 to 'clear_tab' (table expected, got %s)", t.Arg(2).TypeName())
 	}
 	args := c.req.Args()
 	pairs := 0

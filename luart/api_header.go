@@ -168,7 +168,12 @@ func (c *Ctx) putHeaderOut(t *vm.Thread, name, value string, override bool) {
 }
 
 func respGetHeaders(t *vm.Thread, c *Ctx) int {
-	max, raw := headerLimit(t, "get_headers"), t.ToBool(2)
+	max, raw := maxHeaders, t.ToBool(2)
+	if !t.Arg(1).IsNil() {
+		if n := t.CheckInt(1); n >= 0 {
+			max = n
+		}
+	}
 	rt := c.rt
 	own, n := 0, 0
 	c.req.EachHeaderOut(func(_, _ string, isOwn bool) bool {

@@ -144,15 +144,19 @@ func lower(s string) string {
 	return s
 }
 
-// headerLimit reads the argument max of the functions that return headers.
-func headerLimit(t *vm.Thread, name string) int {
+// limit reads the argument max of functions of the request, which ngx_lua passes on to
+// a function of that name.
+func limit(t *vm.Thread, name string) int {
 	v := t.Arg(1)
 	if !v.Truthy() {
 		return maxHeaders
 	}
-	n, ok := v.ToNumberCoerced()
+	if v.Type() == vm.TypeBoolean {
+		return 1
+	}
+	n, ok := v.AsNumber()
 	if !ok {
-		t.Errorf("bad argument #1 to '%s' (cannot convert '%s' to 'int')", name, v.TypeName())
+		ffiError(t, 2, name, v)
 	}
 	if n < 0 {
 		return maxHeaders
@@ -161,7 +165,7 @@ func headerLimit(t *vm.Thread, name string) int {
 }
 
 func reqGetHeaders(t *vm.Thread, c *Ctx) int {
-	max, raw := headerLimit(t, "get_headers"), t.ToBool(2)
+	max, raw := limit(t, "ngx_http_lua_ffi_req_get_headers_count"), t.ToBool(2)
 	rt := c.rt
 	n := c.req.HeadersInLen()
 	truncated := max > 0 && n > max
@@ -217,7 +221,7 @@ func headerKey(s string) string {
 
 func reqSetHeader(t *vm.Thread, c *Ctx) int {
 	if t.Arg(1).IsNil() {
-		return raiseAt(t, 2, "bad 'name' argument: string expected, got nil")
+		return raise(t, "bad 'name' argument: string expected, got nil")
 	}
 	return setHeaderIn(t, c, text(t, 1), t.Arg(2))
 }

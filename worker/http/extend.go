@@ -54,7 +54,7 @@ func SplitURI(uri string) (path, args string, ok bool) {
 		}
 		return path, args, true
 	}
-	decoded, ok := safePath([]byte(path))
+	decoded, ok := SafePath([]byte(path))
 	return string(decoded), args, ok
 }
 

@@ -289,10 +289,20 @@ func (r *Request) setExpires(v expiresValue) {
 	default:
 		expires, control = date(now+sec), maxAge(sec)
 	}
-	h.Del("Expires")
-	h.Del("Cache-Control")
-	h.Add("Expires", expires)
-	h.Add("Cache-Control", control)
+	h.replace("Expires", expires)
+	h.replace("Cache-Control", control)
+}
+
+// replace gives a header its value where it is in the list, and takes further ones of the name away.
+func (h *HeadersOut) replace(name, value string) {
+	i := h.Get(name)
+	if i < 0 {
+		h.Add(name, value)
+		return
+	}
+	kept := h.List[i].Name
+	h.Del(name)
+	h.List[i] = OutHeader{kept, value}
 }
 
 func maxAge(sec int64) string {

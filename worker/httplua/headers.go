@@ -21,6 +21,7 @@ const (
 	outLocation
 	outServer
 	outDate
+	outSingle // others that a response has one of, at most
 )
 
 func outHeaderOf(name string) outHeader {
@@ -29,9 +30,16 @@ func outHeaderOf(name string) outHeader {
 		if strings.EqualFold(name, "Date") {
 			return outDate
 		}
+		if strings.EqualFold(name, "ETag") {
+			return outSingle
+		}
 	case 6:
 		if strings.EqualFold(name, "Server") {
 			return outServer
+		}
+	case 7:
+		if strings.EqualFold(name, "Expires") || strings.EqualFold(name, "Refresh") {
+			return outSingle
 		}
 	case 8:
 		if strings.EqualFold(name, "Location") {
@@ -45,9 +53,16 @@ func outHeaderOf(name string) outHeader {
 		if strings.EqualFold(name, "Last-Modified") {
 			return outLastModified
 		}
+		if strings.EqualFold(name, "Accept-Ranges") || strings.EqualFold(name, "Content-Range") {
+			return outSingle
+		}
 	case 14:
 		if strings.EqualFold(name, "Content-Length") {
 			return outContentLength
+		}
+	case 16:
+		if strings.EqualFold(name, "Content-Encoding") {
+			return outSingle
 		}
 	}
 	return outOther
@@ -57,7 +72,8 @@ func outHeaderOf(name string) outHeader {
 // the list, sent in its order and with the name as the script wrote it.
 func (q *request) SetHeaderOut(name, value string, override bool) (mime bool, err error) {
 	out := &q.r.HeadersOut
-	switch outHeaderOf(name) {
+	kind := outHeaderOf(name)
+	switch kind {
 	case outContentType:
 		out.ContentType = value
 		q.removeHeaderOut(name)
@@ -86,7 +102,9 @@ func (q *request) SetHeaderOut(name, value string, override bool) (mime bool, er
 	case outDate:
 		out.Date = http.Suppress
 	}
-	if !override {
+	// One that is there already changes its name, too, unless it leads to a path.
+	rename := kind != outOther && !(kind == outLocation && q.listsPath(name))
+	if !override && !rename {
 		if value != "" {
 			out.Add(name, value)
 		}
@@ -102,6 +120,9 @@ func (q *request) SetHeaderOut(name, value string, override bool) (mime bool, er
 			h.Name = ""
 		} else {
 			h.Value = value
+			if rename {
+				h.Name = name
+			}
 		}
 		found = true
 	}
@@ -109,6 +130,12 @@ func (q *request) SetHeaderOut(name, value string, override bool) (mime bool, er
 		out.Add(name, value)
 	}
 	return false, nil
+}
+
+// listsPath says whether the list has a header of the name that is a path.
+func (q *request) listsPath(name string) bool {
+	value, ok := q.HeaderOut(name, 0)
+	return ok && strings.HasPrefix(value, "/")
 }
 
 func (q *request) removeHeaderOut(name string) {
@@ -120,12 +147,21 @@ func (q *request) removeHeaderOut(name string) {
 	}
 }
 
+// contentType is the content type, with the charset once it was sent.
+func (q *request) contentType() string {
+	out := &q.r.HeadersOut
+	if out.Charset == "" || !q.r.HeaderSent || q.r.Parent != nil {
+		return out.ContentType
+	}
+	return out.ContentType + "; charset=" + out.Charset
+}
+
 func (q *request) HeaderOut(name string, i int) (string, bool) {
 	out := &q.r.HeadersOut
 	switch outHeaderOf(name) {
 	case outContentType:
 		if out.ContentType != "" {
-			return out.ContentType, i == 0
+			return q.contentType(), i == 0
 		}
 	case outContentLength:
 		if !out.LengthListed && out.ContentLengthN >= 0 {
@@ -155,7 +191,7 @@ func (q *request) HeaderOut(name string, i int) (string, bool) {
 
 func (q *request) EachHeaderOut(f func(name, value string, own bool) bool) {
 	out := &q.r.HeadersOut
-	if out.ContentType != "" && !f("content-type", out.ContentType, true) {
+	if out.ContentType != "" && !f("content-type", q.contentType(), true) {
 		return
 	}
 	if !out.LengthListed && out.ContentLengthN >= 0 &&

@@ -150,6 +150,7 @@ func (q *request) SetHeaderIn(name, value string, override bool) error {
 	if err := q.applyHeaderIn(id, value); err != nil {
 		return err
 	}
+	override = override || singleHeaderIn(id, name)
 	done := value == ""
 	if override {
 		kept := in.List[:0]
@@ -171,6 +172,23 @@ func (q *request) SetHeaderIn(name, value string, override bool) error {
 	}
 	in.Reindex()
 	return nil
+}
+
+// singleHeaderIn says of which headers a request keeps one alone: of several values
+// that it is given the last one counts.
+func singleHeaderIn(id http.HeaderID, name string) bool {
+	switch id {
+	case http.HeaderContentRange, http.HeaderTE, http.HeaderProxyAuthorization, http.HeaderXForwardedFor, http.HeaderCookie:
+		return false
+	case http.HeaderOther:
+		for _, single := range [...]string{"X-Real-IP", "Depth", "Destination", "Overwrite", "Date"} {
+			if strings.EqualFold(name, single) {
+				return true
+			}
+		}
+		return false
+	}
+	return true
 }
 
 // applyHeaderIn sets the fields that the engine has made of a header.
@@ -202,7 +220,9 @@ func (q *request) applyHeaderIn(id http.HeaderID, value string) error {
 }
 
 func (q *request) ReadBody() int {
-	return result(q.r.ReadBody())
+	rc := result(q.r.ReadBody())
+	q.discarded = q.discarded && q.r.BodyDiscarded() // none is left: it is empty
+	return rc
 }
 
 func (q *request) LeaveBody() { q.r.LeaveBody() }
@@ -239,7 +259,7 @@ func (q *request) SetVariable(name, value string, unset bool) error {
 	switch {
 	case changed:
 		return nil
-	case known && !strings.HasPrefix(name, "arg_") && !strings.HasPrefix(name, "cookie_"):
+	case known:
 		return luart.ErrVariableNotChangeable
 	}
 	return luart.ErrVariableNotFound
@@ -275,27 +295,21 @@ func (q *request) SetRedirect(status int, location string) {
 }
 
 func (q *request) CheckURI(uri string, log bool) (path, args string, ok bool) {
-	_, args, _ = strings.Cut(uri, "?")
-	decoded, ok := http.SafePath([]byte(uri))
+	path, args, ok = http.SplitURI(uri)
 	if !ok && log {
-		q.r.Log(logging.Error, "unsafe URI \"%s\" was detected", decoded)
+		q.r.Log(logging.Error, "unsafe URI \"%s\" was detected", path)
 	}
-	return string(decoded), args, ok
-}
-
-// argsOf is nil, as of a request that has none, if the text is empty.
-func argsOf(args string) []byte {
-	if args == "" {
-		return nil
-	}
-	return []byte(args)
+	return path, args, ok
 }
 
 func (q *request) InternalRedirect(uri, args string) int {
 	if uri[0] == '@' {
+		if args != "" {
+			q.r.Log(logging.Warn, "query strings %s ignored when exec'ing named location %s", args, uri)
+		}
 		return q.r.NamedLocation([]byte(uri))
 	}
-	return q.r.InternalRedirect([]byte(uri), argsOf(args))
+	return q.r.InternalRedirect([]byte(uri), []byte(args))
 }
 
 func (q *request) OnAbort(f func()) { q.r.OnAbortRead(f) }

@@ -46,7 +46,7 @@ func (q *request) StartSubrequest(o *luart.SubrequestOptions) (luart.Subrequest,
 		opts.Vars = http.CopyVars
 	}
 	opts.DropBody = o.Body == nil && !o.ForwardBody && opts.Method != http.MethodPost && opts.Method != http.MethodPut
-	sr, err := q.r.Subrequest([]byte(o.URI), argsOf(o.Args), opts)
+	sr, err := q.r.Subrequest([]byte(o.URI), []byte(o.Args), opts)
 	if err != nil {
 		return nil, errSubrequest
 	}
