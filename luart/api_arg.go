@@ -30,7 +30,7 @@ func argIndex(t *vm.Thread) int {
 	if c == nil || c.phase == PhaseInit {
 		return raise(t, "%s", errNoRequest)
 	}
-	n, _ := t.Arg(2).ToNumberCoerced()
+	n, _ := t.Arg(2).AsNumber()
 	switch {
 	case c.phase == PhaseSet:
 		if i := int(n); i >= 1 && i <= len(c.setArg) && c.setArg[i-1] != "" {

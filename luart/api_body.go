@@ -62,11 +62,14 @@ func reqGetBodyData(t *vm.Thread, c *Ctx) int {
 	if n == 1 {
 		max = int(t.CheckNumber(1))
 	}
-	if !c.req.BodyRead() || c.req.BodyFile() != "" {
+	body := c.req.Body()
+	switch {
+	case c.body != nil && !c.body.spills():
+		body = c.body.data
+	case c.body != nil, !c.req.BodyRead(), c.req.BodyFile() != "":
 		t.PushNil()
 		return 1
 	}
-	body := c.req.Body()
 	if len(body) == 0 {
 		t.PushNil()
 		return 1
@@ -99,6 +102,7 @@ func reqSetBodyData(t *vm.Thread, c *Ctx) int {
 	if !c.req.BodyRead() {
 		return raise(t, "request body not read yet")
 	}
+	c.body = nil
 	c.req.SetBody(bytesOf(data))
 	_ = c.req.SetHeaderIn("Content-Length", itoa(len(data)), true)
 	return 0

@@ -82,7 +82,7 @@ func logArgs(t *vm.Thread, c *Ctx, lv Level, from int) int {
 func appendPosition(buf []byte, t *vm.Thread) []byte {
 	in := t.LevelInfo(1)
 	if in == nil {
-		return append(buf, ":-1: "...)
+		return append(buf, "[C]:-1: "...)
 	}
 	src := in.ShortSource
 	if i := strings.LastIndexAny(src, `/\`); i >= 0 {

@@ -340,10 +340,10 @@ func reFind(t *vm.Thread, c *Ctx) int {
 		if !ok {
 			return raise(t, "attempt to compare %s with number", v.TypeName())
 		}
+		if f > float64(p.groups()) {
+			return findError(t, "nth out of bound")
+		}
 		nth = max(int(f), 0)
-	}
-	if nth > p.groups() {
-		return findError(t, "nth out of bound")
 	}
 	caps := rt.re.matcher.Caps
 	if lo, hi := caps[2*nth], caps[2*nth+1]; hi >= 0 {

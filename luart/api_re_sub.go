@@ -156,7 +156,11 @@ func reSub(t *vm.Thread, c *Ctx, global bool) int {
 			buf = append(buf, s[copied:lo]...)
 		}
 		if isFunc {
-			v := t.CallValueAsLua(replace, 1, rt.captures(p, s, nil).Value())[0]
+			results := t.CallValueAsLua(replace, -1, rt.captures(p, s, nil).Value())
+			if len(results) == 0 {
+				return raise(t, "bad argument #1 to 'tostring' (value expected)")
+			}
+			v := results[0]
 			if piece, ok := v.AsString(); ok {
 				buf = append(buf, piece...)
 			} else {

@@ -144,6 +144,9 @@ func (s *sharedDict) problem(t *vm.Thread, err error) string {
 func sharedNumber(t *vm.Thread, v vm.Value) float64 {
 	n, ok := v.ToNumberCoerced()
 	if !ok {
+		if v.IsString() {
+			t.Errorf("attempt to perform arithmetic on local 'exptime' (a string value)")
+		}
 		t.Errorf("attempt to perform arithmetic on a %s value", v.TypeName())
 	}
 	return n

@@ -78,12 +78,15 @@ const (
 	cookieTimeLayoutAfter = "Mon, 02-Jan-2006 15:04:05 GMT" // from 2038 on
 )
 
+// maxTime is the last second of the year 9999: more digits the formats do not have.
+const maxTime = 253402300799
+
 func argTime(t *vm.Thread) time.Time {
 	n, ok := t.Arg(1).AsNumber()
 	if !ok {
 		t.Errorf("number argument only")
 	}
-	return time.Unix(int64(n), 0).UTC()
+	return time.Unix(min(max(int64(n), 0), maxTime), 0).UTC()
 }
 
 func ngxHTTPTime(t *vm.Thread, c *Ctx) int {

@@ -66,11 +66,14 @@ func checkBoolean(t *vm.Thread, i int) {
 	}
 }
 
-// newBody is a body that Lua code puts together.
+// newBody is a body that Lua code puts together. It can go on with it when it has
+// finished.
 type newBody struct {
 	data []byte
 	size int // beyond it the body goes to a file
 }
+
+func (b *newBody) spills() bool { return len(b.data) > b.size || b.size == 0 }
 
 func (c *Ctx) checkBodyRead(t *vm.Thread) {
 	if c.req.BodyDiscarded() {
@@ -117,9 +120,8 @@ func reqFinishBody(t *vm.Thread, c *Ctx) int {
 	if b == nil {
 		return raise(t, "request_body not initialized")
 	}
-	c.body = nil
 	c.req.SetBody(b.data)
-	if len(b.data) > b.size || b.size == 0 {
+	if b.spills() {
 		if err := c.req.SpillBody(); err != nil {
 			return raise(t, "fail to write file")
 		}
@@ -140,6 +142,7 @@ func reqSetBodyFile(t *vm.Thread, c *Ctx) int {
 		checkBoolean(t, 2)
 		clean = t.ToBool(2)
 	}
+	c.body = nil
 	size, err := c.req.SetBodyFile(name, clean)
 	if err != nil {
 		call := "open"

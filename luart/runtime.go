@@ -407,6 +407,7 @@ func (rt *Runtime) finish(c *Ctx, err error) int {
 	abort, isAbort := err.(*vm.AbortError)
 	if isAbort && abort.Err == errExit {
 		if c.jumped {
+			c.releaseTable(c.req) // the location is another one, and so is ngx.ctx
 			return OK
 		}
 		if c.execURI != "" {

@@ -84,7 +84,7 @@ type Regexp struct {
 	names  []Name // sorted
 	opts   Options
 	utf    bool
-	dfaBad bool // has what PCRE's DFA matcher refuses
+	dfaErr ExecError // of what PCRE's DFA matcher refuses, if there is such a thing
 
 	anchored  bool // matches only at the start
 	lineStart bool // matches only at starts of lines
@@ -106,7 +106,7 @@ type compiler struct {
 	open    []inst  // what ends the groups around
 	calls   []int32 // instructions whose target is a group
 	capture bool    // captures are read while matching
-	dfaBad  bool
+	dfaErr  ExecError
 }
 
 // Compile compiles a pattern. The error is an *Error.
@@ -139,7 +139,7 @@ func Compile(pattern string, opts Options) (re *Regexp, err error) {
 		a, b := p.names[i], p.names[j]
 		return a.Name < b.Name || a.Name == b.Name && a.Group < b.Group
 	})
-	re = &Regexp{prog: c.prog, ngroup: p.ncap, nreg: c.nreg, names: p.names, opts: opts, utf: p.utf, dfaBad: c.dfaBad, oneByte: -1, required: -1}
+	re = &Regexp{prog: c.prog, ngroup: p.ncap, nreg: c.nreg, names: p.names, opts: opts, utf: p.utf, dfaErr: c.dfaErr, oneByte: -1, required: -1}
 	if p.ucp {
 		re.opts |= ucp
 	}
@@ -204,14 +204,14 @@ func (c *compiler) emit(n *node) {
 	case kCond:
 		c.cond(n)
 	case kBackref:
-		c.dfaBad = true
+		c.dfaErr = ErrDFAItem
 		c.add(inst{op: opBackref, refs: c.references(n), fold: n.fold})
 	case kCall:
 		c.calls = append(c.calls, c.add(inst{op: opCall, x: int32(n.group), min: int32(n.group)}))
 	case kAssert:
 		c.add(inst{op: opAssert, what: uint8(n.what)})
 	case kKeep:
-		c.dfaBad = true
+		c.dfaErr = ErrDFAItem
 		c.add(inst{op: opKeep})
 	case kVerb:
 		if n.what == vAccept {
@@ -501,7 +501,9 @@ func (c *compiler) cond(n *node) {
 			c.prog[at].min = c.here()
 		}
 	} else {
-		c.dfaBad = c.dfaBad || n.what == condGroup
+		if n.what == condGroup {
+			c.dfaErr = ErrDFACond
+		}
 		at = c.add(inst{op: opCond, what: uint8(n.what), refs: c.references(n)})
 	}
 	c.emit(branches[0])

@@ -83,6 +83,7 @@ const (
 	ErrBadUTF     ExecError = -10
 	ErrBadUTFPos  ExecError = -11
 	ErrDFAItem    ExecError = -16
+	ErrDFACond    ExecError = -17
 	ErrDepth      ExecError = -21
 	ErrBadOffset  ExecError = -24
 	ErrLoop       ExecError = -26
@@ -96,7 +97,7 @@ func (e ExecError) Error() string {
 		return "match limit exceeded"
 	case ErrBadUTF, ErrBadUTFPos:
 		return "the subject is not valid UTF-8"
-	case ErrDFAItem:
+	case ErrDFAItem, ErrDFACond:
 		return "the pattern cannot be used in DFA mode"
 	case ErrBadOffset:
 		return "the start is beyond the subject"

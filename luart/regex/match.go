@@ -94,8 +94,8 @@ func (m *Matcher) exec(re *Regexp, s string, start int, longest bool) ExecError 
 			return ErrBadUTFPos
 		}
 	}
-	if longest && re.dfaBad {
-		return ErrDFAItem
+	if longest && re.dfaErr != 0 {
+		return re.dfaErr
 	}
 	m.prepare(re, s, start, longest)
 	e := m.search(start)
