@@ -111,7 +111,10 @@ func (r *Request) Subrequest(uri, args []byte, o *SubrequestOptions) (*Request, 
 	if o.Method != 0 && o.Method != MethodGet {
 		sr.MethodID, sr.Method = o.Method, []byte(o.MethodName)
 	}
-	sr.URI, sr.Args, sr.HasArgs = sr.view(uri), sr.view(args), len(args) > 0
+	sr.URI = sr.view(uri)
+	if len(args) > 0 {
+		sr.Args, sr.HasArgs = sr.view(args), true
+	}
 	sr.SetExten()
 	sr.Internal = true
 	sr.engine.rewritten = true
@@ -257,6 +260,9 @@ func (r *Request) finalizeSub(rc int) {
 		r.Main.ownState().closing = true
 	case s.capture && !s.discard:
 		s.status = capturedStatus(r.HeadersOut.Status, rc)
+		if rc == Error && r.HeadersOut.Status == 0 {
+			rc, special = 500, true
+		}
 		switch {
 		case special && s.failed != nil:
 			s.failed(r, rc)
