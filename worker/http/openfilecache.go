@@ -106,7 +106,7 @@ func (c *fileCache) open(r *Request, path []byte, way openWay) (staticFile, stri
 	if errno != 0 {
 		f.fd = -1
 	} else if f.isDir() {
-		_ = unix.Close(f.fd)
+		closeFile(f.fd)
 		f.fd = -1
 	}
 	e = &cachedFile{cache: c, path: string(path), way: way, f: f, call: call, errno: errno, created: now, uses: uses}
@@ -155,7 +155,7 @@ func (e *cachedFile) release() {
 
 func (e *cachedFile) closeFile() {
 	if e.f.fd >= 0 {
-		_ = unix.Close(e.f.fd)
+		closeFile(e.f.fd)
 		e.f.fd = -1
 	}
 }

@@ -28,7 +28,7 @@ func (f *staticFile) close() {
 		return
 	}
 	if f.fd >= 0 {
-		_ = unix.Close(f.fd)
+		closeFile(f.fd)
 	}
 }
 
@@ -157,9 +157,9 @@ func (w openWay) open(path []byte) (f staticFile, call string, errno syscall.Err
 		return f, call, errno
 	}
 	var st unix.Stat_t
-	if err := unix.Fstat(f.fd, &st); err != nil {
-		_ = unix.Close(f.fd)
-		return f, "fstat()", err.(syscall.Errno)
+	if errno = statOpen(f.fd, &st); errno != 0 {
+		closeFile(f.fd)
+		return f, "fstat()", errno
 	}
 	f.set(&st)
 	return f, "", 0

@@ -3,8 +3,6 @@ package http
 import (
 	"errors"
 
-	"golang.org/x/sys/unix"
-
 	"perilune/logging"
 	"perilune/worker/loop"
 )
@@ -320,8 +318,8 @@ func (r *Request) writeFile(b Buf) error {
 	o := &r.out
 	if room := int64(cap(o.buf) - len(o.buf) - len("\r\n"+lastChunk)); b.FileLen <= room {
 		// A small file leaves together with the header.
-		n, err := unix.Pread(b.File, o.buf[len(o.buf):len(o.buf)+int(b.FileLen)], b.Off)
-		if err == nil && int64(n) == b.FileLen {
+		n, errno := readFile(b.File, o.buf[len(o.buf):len(o.buf)+int(b.FileLen)], b.Off)
+		if errno == 0 && int64(n) == b.FileLen {
 			o.buf = o.buf[:len(o.buf)+n]
 			return nil
 		}
