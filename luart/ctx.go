@@ -217,6 +217,9 @@ func (c *Ctx) send(p []byte) int {
 	}
 	if c.headerOnly || c.req.HeaderOnly() {
 		c.eof = true
+		if rc := c.req.LeaveUnread(); rc != OK {
+			return rc
+		}
 		if c.buffering {
 			return c.sendHTTP10Header()
 		}
@@ -240,10 +243,13 @@ func (c *Ctx) sendLast() int {
 	}
 	c.eof = true
 	if c.headerOnly || c.req.HeaderOnly() {
-		if c.buffering {
-			return c.sendHTTP10Header()
+		if !c.buffering {
+			return c.req.Finish()
 		}
-		return c.req.Finish()
+		if rc := c.req.LeaveUnread(); rc != OK {
+			return rc
+		}
+		return c.sendHTTP10Header()
 	}
 	if c.buffering {
 		if rc := c.sendHTTP10Header(); rc == Error || rc >= statusSpecial {

@@ -249,6 +249,7 @@ func (r *fakeRequest) SendHeader() int    { r.headerSent = true; return OK }
 func (r *fakeRequest) Write(p []byte) int { r.sent.Write(p); return OK }
 func (r *fakeRequest) Flush(bool) error   { r.flushes++; return nil }
 func (r *fakeRequest) Finish() int        { r.finished = true; return OK }
+func (r *fakeRequest) LeaveUnread() int   { return OK }
 
 var testSettings = Settings{HTTP10Buffering: true, UseDefaultType: true, TransformUnderscores: true}
 

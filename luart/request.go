@@ -201,4 +201,6 @@ type Request interface {
 	Write(p []byte) int
 	Flush(wait bool) error
 	Finish() int
+	// LeaveUnread throws a body away that nobody has read; it returns OK or Error.
+	LeaveUnread() int
 }

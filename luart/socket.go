@@ -103,6 +103,11 @@ func (rt *Runtime) openSockets() {
 		rt.vm.Registry().SetStr(name, mt.Value())
 		s.meta[kind] = mt
 	}
+	if ngx, ok := rt.vm.Globals().GetStr("ngx").AsTable(); ok {
+		if lib, ok := ngx.GetStr("socket").AsTable(); ok {
+			lib.SetStr("stream", lib.GetStr("tcp"))
+		}
+	}
 	s.udpMeta = rt.vm.NewTable(0, 8)
 	for _, m := range udpMethods() {
 		s.udpMeta.SetStr(m.name, rt.vm.NewFunction(m.name, withRequest(m.fn)))

@@ -42,7 +42,8 @@ func tcpConnect(t *vm.Thread, c *Ctx) int {
 func socketConnect(t *vm.Thread, c *Ctx) int {
 	n := t.NArgs()
 	if n < 1 || n > 3 {
-		return raise(t, "ngx.socket connect: expecting 2, 3, or 4 arguments (including the object), but seen %d", n+1)
+		// In ngx_lua the function is Lua code that calls the method.
+		return raiseAt(t, 0, fmt.Sprintf("ngx.socket.connect:1: ngx.socket connect: expecting 2, 3, or 4 arguments (including the object), but seen %d", n+1))
 	}
 	a, ok := connectArgsOf(t, c, 1, n)
 	if !ok {
@@ -73,7 +74,7 @@ func connectArgsOf(t *vm.Thread, c *Ctx, first, last int) (a connectArgs, ok boo
 		port = t.Arg(first + 1)
 	}
 	if f, isNum := port.ToNumberCoerced(); isNum {
-		a.port = int(f)
+		a.port = int(int32(int64(f)))
 		if a.port < 0 || a.port > 65535 {
 			fail(t, "bad port number: "+itoa(a.port))
 			return a, false

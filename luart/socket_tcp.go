@@ -309,7 +309,7 @@ func tcpSend(t *vm.Thread, c *Ctx) int {
 		}
 	} else if e, ok := err.(*TLSError); ok {
 		c.logTLS(e)
-	} else {
+	} else if s.kind == socketTCP {
 		c.logErrno("send()", err, "")
 	}
 	return fail(t, failureText(err))

@@ -66,7 +66,7 @@ type subState struct {
 	done     bool // and all of its output has gone where it belongs
 	status   int
 
-	failed func(sr *Request, rc int)
+	failed   func(sr *Request, rc int)
 	captured []byte
 	waiter   loop.Waiter
 

@@ -319,10 +319,19 @@ func (q *request) Write(p []byte) int { return result(q.r.Write(p)) }
 
 // Finish ends the response; a body that nobody has read is thrown away.
 func (q *request) Finish() int {
-	if err := q.r.DiscardBody(); err != nil {
-		return result(err)
+	if rc := q.LeaveUnread(); rc != luart.OK {
+		return rc
 	}
 	return result(q.r.Finish())
+}
+
+// LeaveUnread throws the request's body away when nobody has read it, since there is
+// no more to answer.
+func (q *request) LeaveUnread() int {
+	if q.r.DiscardBody() != nil {
+		return luart.Error
+	}
+	return luart.OK
 }
 
 func (q *request) Flush(wait bool) error {
