@@ -16,7 +16,7 @@ type request struct {
 	lua luart.Ctx
 	r   *http.Request
 	w   *Worker
-	own *luart.Runtime // with lua_code_cache off
+	own *luart.Runtime // with lua_code_cache off; not of a subrequest, which shares it
 
 	displaced *request // of before an internal redirect
 	discarded bool     // ngx.req.discard_body was called
@@ -40,6 +40,20 @@ func (w *Worker) contextOf(r *http.Request, l *locConf) *request {
 		q.lua.SetSettings(&l.settings)
 		return q
 	}
+	if l.codeCache.V {
+		return w.newContext(r, l, w.rt, nil)
+	}
+	own, err := w.newRuntime()
+	if err != nil {
+		return nil
+	}
+	own.CountUsers()
+	return w.newContext(r, l, own, own)
+}
+
+// newContext makes the module's context of a request. own is a machine that is not the
+// worker's, and of which the request is a user.
+func (w *Worker) newContext(r *http.Request, l *locConf, rt, own *luart.Runtime) *request {
 	var q *request
 	if n := len(w.free); n > 0 {
 		q = w.free[n-1]
@@ -47,16 +61,7 @@ func (w *Worker) contextOf(r *http.Request, l *locConf) *request {
 	} else {
 		q = &request{w: w}
 	}
-	rt := w.rt
-	if !l.codeCache.V {
-		own, err := w.newRuntime()
-		if err != nil {
-			return nil
-		}
-		own.CountUsers()
-		rt, q.own = own, own
-	}
-	q.r = r
+	q.r, q.own = r, own
 	q.lua.Init(rt, q, &l.settings)
 	if old, ok := r.Ctx[Module.Index].(*displaced); ok {
 		q.displaced = (*request)(old)

@@ -58,10 +58,8 @@ func (q *request) StartSubrequest(o *luart.SubrequestOptions) (luart.Subrequest,
 
 // prepare gives a subrequest what Lua code has asked for.
 func (q *request) prepare(sr *http.Request, o *luart.SubrequestOptions) {
-	sub := q.w.contextOf(sr, locOf(sr))
-	if sub == nil {
-		return
-	}
+	// It runs in the parent's machine, whatever lua_code_cache says at its location.
+	sub := q.w.newContext(sr, locOf(sr), q.lua.Runtime(), nil)
 	if o.Ctx != nil {
 		sub.lua.UseTable(o.Ctx)
 	}
