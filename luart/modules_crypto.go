@@ -134,27 +134,23 @@ func aesCipher(t *vm.Thread, m *vm.VM) int {
 
 // newAES makes the state from (self, key, salt, cipher, hash, rounds, iv_len, padding).
 func newAES(t *vm.Thread) (*aesState, string) {
-	key, salt := measured(t, 2, "key"), t.OptString(3, "")
-	if !t.Arg(3).IsNil() && len(salt) != 8 {
-		return nil, "salt must be 8 characters or nil"
-	}
+	key := measured(t, 2, "key")
 	size, mode := 16, "cbc"
 	if c, ok := t.Arg(4).AsTable(); ok {
 		n, _ := c.GetStr("size").AsNumber()
 		size = int(n) / 8
 		mode, _ = c.GetStr("cipher").AsString()
 	}
-	ivLen := 16
-	if mode == "gcm" {
-		ivLen = 12
-	}
-	ivLen = t.OptInt(7, ivLen)
 	a := &aesState{mode: mode, padding: t.Arg(8).IsNil() || t.Arg(8).Truthy()}
 	k := bytesOf(key)
+	ivLen := aes.BlockSize
 	if h, ok := t.Arg(5).AsTable(); ok {
 		iv, ok := h.GetStr("iv").AsString()
-		if !ok {
+		switch {
+		case !ok:
 			return nil, "iv is needed"
+		case len(iv) > size:
+			return nil, "bad iv length"
 		}
 		if f := h.GetStr("method"); f.IsFunction() {
 			s, _ := t.CallValue(f, 1, vm.String(key))[0].AsString()
@@ -163,25 +159,35 @@ func newAES(t *vm.Thread) (*aesState, string) {
 		if len(k) != size {
 			return nil, "bad key length"
 		}
-		if mode == "gcm" && t.Arg(7).IsNil() && len(iv) > 0 {
+		a.iv = append(a.iv, iv...)
+		if mode == "gcm" {
 			ivLen = len(iv)
 		}
-		if len(iv) > ivLen {
-			return nil, "bad iv length"
-		}
-		a.iv = append(a.iv, iv...)
 	} else {
+		salt := t.OptString(3, "")
+		if !t.Arg(3).IsNil() && len(salt) != 8 {
+			return nil, "salt must be 8 characters or nil"
+		}
 		newHash := md5.New
 		if u, ok := t.Arg(5).AsUserdata(); ok {
 			if h, ok := u.Data.(hashKind); ok {
 				newHash = h.make
 			}
 		}
-		k, a.iv = bytesToKey(newHash(), k, bytesOf(salt), max(t.OptInt(6, 1), 1), size, ivLen)
+		derived := ivLen
+		if mode == "gcm" {
+			// The password gives so much, and zeros are the rest.
+			derived, ivLen = gcmNonce, t.OptInt(7, size)
+		}
+		k, a.iv = bytesToKey(newHash(), k, bytesOf(salt), max(t.OptInt(6, 1), 1), size, derived)
+	}
+	if ivLen < 1 {
+		return nil, "failed to set IV length"
 	}
 	for len(a.iv) < ivLen {
 		a.iv = append(a.iv, 0)
 	}
+	a.iv = a.iv[:ivLen]
 	block, err := aes.NewCipher(k)
 	if err != nil {
 		return nil, "bad key length"
@@ -189,6 +195,9 @@ func newAES(t *vm.Thread) (*aesState, string) {
 	a.block = block
 	return a, ""
 }
+
+// gcmNonce is the usual length of the initial vector of GCM.
+const gcmNonce = 12
 
 // bytesToKey makes a key and an initial vector of a password, as OpenSSL's
 // EVP_BytesToKey does.

@@ -2,10 +2,8 @@
 -- of lua_shared_dict.
 local shared = ngx.shared
 local sleep = ngx.sleep
-local min = math.min
+local min, max = math.min, math.max
 local setmetatable = setmetatable
-local tostring = tostring
-local type = type
 
 local _M = { _VERSION = "0.09" }
 local methods = { __index = _M }
@@ -26,22 +24,23 @@ local proxy_base = newproxy(true)
 getmetatable(proxy_base).__gc = collected
 
 function _M.new(_, dict_name, opts)
-    local dict = type(dict_name) == "table" and dict_name or shared[dict_name]
+    local dict = shared[dict_name]
     if not dict then
         return nil, "dictionary not found"
     end
     opts = opts or {}
     local exptime = opts.exptime or 30
-    local timeout = opts.timeout or 5
-    if timeout > exptime then
-        timeout = exptime
+    local timeout, step = opts.timeout, opts.step
+    if timeout then
+        timeout = min(timeout, exptime)
+        step = step and min(step, timeout)
     end
     return setmetatable({
         dict = dict,
         proxy = newproxy(proxy_base),
         exptime = exptime,
-        timeout = timeout,
-        step = opts.step or 0.001,
+        timeout = timeout or 5,
+        step = step or 0.001,
         ratio = opts.ratio or 2,
         max_step = opts.max_step or 0.5,
     }, methods)
@@ -60,7 +59,6 @@ function _M.lock(self, key)
     if not key then
         return nil, "nil key"
     end
-    key = tostring(key)
     if self.key then
         return nil, "locked"
     end
@@ -73,7 +71,6 @@ function _M.lock(self, key)
     end
     local step, max_step, left, elapsed = self.step, self.max_step, self.timeout, 0
     while left > 0 do
-        step = min(step, left)
         sleep(step)
         elapsed = elapsed + step
         left = left - step
@@ -87,10 +84,7 @@ function _M.lock(self, key)
         if left <= 0 then
             break
         end
-        step = step * self.ratio
-        if step <= 0 or step > max_step then
-            step = max_step
-        end
+        step = min(max(0.001, step * self.ratio), left, max_step)
     end
     return nil, "timeout"
 end

@@ -255,7 +255,27 @@ func TestLock(t *testing.T) {
 			for i = 1, 5 do ngx.thread.wait(t[i]) end
 			ngx.say(most, inside)
 		} }
+		location /options { content_by_lua_block {
+			local lock = require "resty.lock"
+			for _, o in ipairs{{exptime = -1}, {exptime = 2}, {timeout = "1"}, {timeout = 9, exptime = 3}, {timeout = 1, step = 4}, {step = 4}} do
+				local l = lock:new("locks", o)
+				ngx.say(l.timeout, " ", l.exptime, " ", l.step, " ", l.ratio, " ", l.max_step)
+			end
+			local a, b = lock:new("locks"), lock:new("locks", {step = 0.01, timeout = 0.05})
+			ngx.say(lock:new(ngx.shared.locks)) ngx.say(a:lock(5)) ngx.say(ngx.shared.locks:get(5)) ngx.say(b:lock("5")) a:unlock()
+		} }
 	`, nil)
+	s.expect(t, "/options", "200 OK", `5 -1 0.001 2 0.5
+5 2 0.001 2 0.5
+1 30 0.001 2 0.5
+3 3 0.001 2 0.5
+1 30 1 2 0.5
+5 30 4 2 0.5
+nildictionary not found
+0
+true
+niltimeout
+`)
 	s.expect(t, "/one", "200 OK", "0\nnillocked\ntrue\ntrue\n1\nnilunlocked\nnilunlocked\nnil\nnilnil key\nnildictionary not found\n")
 	s.expect(t, "/two", "200 OK", "niltimeout\nniltimeout\ntruetrue\n")
 	s.expect(t, "/order", "200 OK", "10\n")
