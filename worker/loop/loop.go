@@ -28,6 +28,7 @@ import (
 	"errors"
 	"fmt"
 
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -74,6 +75,7 @@ type Loop struct {
 	iev    int   // next event to dispatch
 	held   int64 // msec until which a wait keeps its processor, see block
 	hold   int64 // for how long, from an event on
+	breath int64 // msec when the runtime's scheduler is next given a chance
 
 	slots []slot
 	free  []uint32
@@ -384,6 +386,10 @@ func (l *Loop) poll() {
 		}
 	default:
 		l.poller.detach()
+		if l.clock.msec >= l.breath {
+			l.breath = l.clock.msec + breathTime
+			runtime.Gosched()
+		}
 		l.nev = block(l.epfd, l.events[:], timeout, int(l.held-l.clock.msec))
 	}
 	l.UpdateTime()

@@ -72,6 +72,12 @@ const (
 	aloneTime = 100
 )
 
+// breathTime is how often, in msec, a busy loop lets the scheduler look for others
+// that want its processor. After 10 ms the monitor would have it do that by a
+// signal, and if it met a system call of which it is told (the write of a log, say)
+// it would take the processor and go on looking every 20 µs.
+const breathTime = 8
+
 // block waits in the kernel; timeout is in msec, -1 for ever. hold is for how much
 // of it, at most, the processor is kept; the wait may end early, with no event.
 //
