@@ -102,11 +102,11 @@ func (r *jsonReader) unexpected(want string) {
 		r.fail(want, "unclosed multi-line comment", len(r.s))
 		return
 	}
-	r.fail(want, r.token(), at)
+	r.fail(want, r.token(want), at)
 }
 
-// token names the token at the position.
-func (r *jsonReader) token() string {
+// token names the token at the position, where what is wanted is another one.
+func (r *jsonReader) token(want string) string {
 	if r.pos >= len(r.s) {
 		return "T_END"
 	}
@@ -127,7 +127,7 @@ func (r *jsonReader) token() string {
 		return "T_COLON"
 	case '"':
 		at := r.pos
-		r.string("value")
+		r.string(want)
 		if r.err != "" {
 			return ""
 		}

@@ -82,6 +82,7 @@ t("aes iv short", enc, ("k"):rep(16), nil, aes.cipher(128, "cbc"), {iv = "i"}) t
 t("aes gcm", enc, ("k"):rep(32), nil, aes.cipher(256, "gcm"), {iv = ("i"):rep(12)}) t("aes gcm iv", enc, ("k"):rep(32), nil, aes.cipher(256, "gcm"), {iv = ("i"):rep(16)})
 t("aes no padding", function() local a = aes:new(("k"):rep(16), nil, aes.cipher(128, "cbc"), {iv = ("i"):rep(16)}, nil, nil, false) return str.to_hex(a:encrypt(("x"):rep(16))), a:encrypt("x") end)
 t("aes decrypt bad", function() local a = aes:new("secret") return a:decrypt("x") end) t("aes decrypt bad2", function() local a = aes:new("secret") return a:decrypt(("x"):rep(16)) end) t("aes nil", function() return aes:new() end)
+t("decode bad second", cjson.decode, '[{} "\\x"]') t("decode bad key", cjson.decode, '{"a":1 "\\x":2}')
 for size = 128, 256, 64 do t("gcm derived " .. size, function() local r = aes:new("secret", "12345678", aes.cipher(size, "gcm"), aes.hash.md5, 3):encrypt("hello world") return require("resty.string").to_hex(r[1] .. r[2]) end) end
 t("gcm bad tag", function() local a = aes:new(("k"):rep(32), nil, aes.cipher(256, "gcm"), {iv = ("i"):rep(12)}) return a:decrypt("xxx", ("t"):rep(16)) end)
 -- base64, tablepool, table.*
