@@ -152,10 +152,7 @@ func (t *Thread) deadText() string {
 	if t.status == stDead || t.ci < 0 {
 		return "dead"
 	}
-	if t.status == stRunning {
-		return "running"
-	}
-	return "non-suspended"
+	return "running"
 }
 
 // Yield is returned by a Go function to yield its coroutine with values:

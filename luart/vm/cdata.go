@@ -101,12 +101,7 @@ func (m *VM) cdataEqual(a, b Value) (eq bool, h Value) {
 	if h := m.cdataHandler(evEq); h.p != nil {
 		return false, h
 	}
-	c, ok1 := a.AsCData()
-	d, ok2 := b.AsCData()
-	if ok1 && ok2 && c.Kind == CComplex && d.Kind == CComplex {
-		return c.Re == d.Re && c.Im == d.Im, Nil
-	}
-	return false, Nil
+	return false, Nil // as LuaJIT, also for equal complex numbers
 }
 
 // cdataHandler is a metamethod of all CData; it is asked when only one of the

@@ -48,7 +48,10 @@ func (x *exec) resume(f *Function, co *Thread, fi, from, nargs, ret, nres int) *
 	co.top = at + nargs
 	t.status = stNormal
 	co.status = stRunning
-	co.resumer, co.nGo, co.hook, co.hookFlag = t, t.nGo+1, t.hook, t.hookFlag
+	co.resumer, co.nGo = t, t.nGo+1
+	if !co.ownHook {
+		co.hook, co.hookFlag = t.hook, t.hookFlag
+	}
 	x.t = co
 	return x.proceed(nargs)
 }

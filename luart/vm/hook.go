@@ -19,9 +19,11 @@ type hookState struct {
 const hookFlag opcode = 0x80
 
 // SetHook sets the hook of t, called with "line" at each new line if mask has l,
-// and with "count" after each count instructions; nil removes it.
+// and with "count" after each count instructions; nil removes it. A coroutine
+// without one of its own has that of the thread that resumes it.
 func (t *Thread) SetHook(f Value, mask string, count int) {
-	if f.p == nil || mask == "" && count == 0 {
+	t.ownHook = f.p != nil && (mask != "" || count != 0)
+	if !t.ownHook {
 		t.hook, t.hookFlag = nil, 0
 		return
 	}

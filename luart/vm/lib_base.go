@@ -258,6 +258,7 @@ func ipairsIter(t *Thread) int {
 }
 
 func basePairs(t *Thread) int {
+	t.CheckAny(1)
 	t.CheckTable(1)
 	t.Push(t.m.fnNext.Value())
 	t.Push(t.Arg(1))

@@ -357,7 +357,7 @@ func linesNext(t *Thread) int {
 		t.Errorf("attempt to use a closed file")
 	}
 	top := t.top
-	n := t.readFile(f, append([]Value(nil), up[2:]...), 2)
+	n := t.readFile(f, append([]Value(nil), up[2:]...), 1)
 	if n == abortResult {
 		return n
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"math"
 	"os"
 	osexec "os/exec"
 	"sync"
@@ -358,7 +359,26 @@ func (f *ioFile) readNumber() (x float64, ok bool, err error) {
 	if c := peek(); c == '-' || c == '+' {
 		take()
 	}
+	word := func(w string) bool {
+		for i := range len(w) {
+			if peek()|0x20 != w[i] {
+				return false
+			}
+			take()
+		}
+		return true
+	}
 	hex := false
+	switch peek() | 0x20 {
+	case 'n':
+		return math.NaN(), word("nan"), nil
+	case 'i':
+		sign := 1
+		if len(b) > 0 && b[0] == '-' {
+			sign = -1
+		}
+		return math.Inf(sign), word("inf") && (peek()|0x20 != 'i' || word("inity")), nil
+	}
 	if peek() == '0' {
 		take()
 		if peek()|0x20 == 'x' {
@@ -377,12 +397,16 @@ func (f *ioFile) readNumber() (x float64, ok bool, err error) {
 		digits()
 	}
 	if c := peek() | 0x20; len(b) > 0 && (hex && c == 'p' || !hex && c == 'e') {
+		mantissa := len(b)
 		take()
 		if c := peek(); c == '-' || c == '+' {
 			take()
 		}
 		hex = false
-		digits()
+		at := len(b)
+		if digits(); len(b) == at {
+			b = b[:mantissa]
+		}
 	}
 	x, ok = ParseNumber(string(b))
 	return x, ok, nil

@@ -49,11 +49,7 @@ func baseDofile(t *Thread) int {
 
 func baseLoadfile(t *Thread) int {
 	path := t.OptString(1, "")
-	mode := t.OptString(2, "bt")
-	f, err := t.m.LoadFile(path)
-	if err == nil && !strings.Contains(mode, "t") {
-		err = errors.New("attempt to load chunk with wrong mode")
-	}
+	f, err := t.m.loadFile(path, t.OptString(2, anyMode))
 	return t.pushLoaded(f, err, 3)
 }
 
@@ -83,18 +79,7 @@ func baseLoad(t *Thread) int {
 			src = append(t.grown(src, len(s)), s...)
 		}
 	}
-	mode := t.OptString(3, "bt")
-	if len(src) > 0 && src[0] == 0x1b {
-		t.PushNil()
-		t.PushString(shortSource(name) + ": cannot load incompatible bytecode")
-		return 2
-	}
-	if !strings.Contains(mode, "t") {
-		t.PushNil()
-		t.PushString("attempt to load chunk with wrong mode")
-		return 2
-	}
-	f, err := t.m.load(t, src, name)
+	f, err := t.m.load(t, src, name, t.OptString(3, anyMode))
 	return t.pushLoaded(f, err, 4)
 }
 
@@ -131,4 +116,15 @@ func (t *Thread) pushLoaded(f *Function, err error, envArg int) int {
 	}
 	t.Push(f.Value())
 	return 1
+}
+
+// binaryName is how messages name a binary chunk.
+func binaryName(chunkname string) string {
+	switch {
+	case strings.HasPrefix(chunkname, "\x1b"):
+		return "(binary)"
+	case strings.HasPrefix(chunkname, "@"), strings.HasPrefix(chunkname, "="):
+		return chunkname[1:]
+	}
+	return chunkname
 }

@@ -213,7 +213,11 @@ func osTime(t *Thread) int {
 			u += 3600
 		}
 	}
-	t.PushNumber(float64(u))
+	if u == -1 {
+		t.PushNil() // mktime's error
+	} else {
+		t.PushNumber(float64(u))
+	}
 	return 1
 }
 
@@ -243,7 +247,7 @@ func osDate(t *Thread) int {
 	switch {
 	case u > math.MaxInt32*31556952 || u < math.MinInt32*31556952: // the year is no C int
 		t.PushNil()
-	case strings.HasPrefix(format, "*t"):
+	case format == "*t":
 		t.Push(dateTable(t.m, d).Value())
 	default:
 		var buf [128]byte

@@ -63,7 +63,8 @@ func searchPath(name, path, sep, dirSep string) (file, tried string) {
 }
 
 func packageSearchpath(t *Thread) int {
-	f, tried := searchPath(t.CheckString(1), t.CheckString(2), t.OptString(3, "."), t.OptString(4, "/"))
+	path := t.CheckString(2) // before the name, as C evaluates arguments
+	f, tried := searchPath(t.CheckString(1), path, t.OptString(3, "."), t.OptString(4, "/"))
 	if f == "" {
 		t.PushNil()
 		t.PushString(tried)
@@ -158,7 +159,7 @@ func (t *Thread) findLoader(name string, key Value) Value {
 		if r.IsFunction() {
 			return r
 		}
-		if s, ok := r.AsString(); ok {
+		if s, ok := r.ToStringCoerced(); ok {
 			tried += s
 		}
 	}

@@ -163,7 +163,7 @@ func (p *parser) unary() ast.Expr {
 		}
 		if c, ok := n.value.AsCData(); ok {
 			neg := *c
-			neg.Bits, neg.Im, neg.Re = -c.Bits, -c.Im, -c.Re
+			neg.Bits, neg.Im = -c.Bits, -c.Im // as LuaJIT, not the real part
 			return at(&numberExpr{value: neg.Value()}, line, last)
 		}
 	}

@@ -25,6 +25,7 @@ type Thread struct {
 	env      *Table
 	hook     *hookState
 	hookFlag opcode // not 0 while a hook is set
+	ownHook  bool   // SetHook was called for this thread
 
 	aborting thrown // of Abort
 
@@ -137,6 +138,7 @@ func (t *Thread) Reset() {
 	t.ci, t.top, t.base, t.nargs = -1, 0, 0, 0
 	t.status, t.resumer, t.nGo, t.hook, t.hookFlag, t.Data = stSuspended, nil, 0, nil, 0, nil
 	t.Owner = nil
+	t.ownHook = false
 	t.stops = 0
 	t.env = t.m.globals
 }

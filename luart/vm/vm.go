@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 )
 
 // VM is a Lua state: globals, registry, metatables of the basic types. One
@@ -109,15 +110,27 @@ func (m *VM) SetBudget(every int64, hook func(t *Thread) error) {
 // it is, "@name" is a file, everything else is source text. A first line that
 // starts with # is skipped. The error is a *SyntaxError.
 func (m *VM) Load(source []byte, chunkname string) (*Function, error) {
-	return m.load(nil, source, chunkname)
+	return m.load(nil, source, chunkname, anyMode)
 }
 
-// load is Load with the work charged to t, if there is one.
-func (m *VM) load(t *Thread, source []byte, chunkname string) (*Function, error) {
+// anyMode is the mode of load that allows text and, if there were any that
+// could be loaded, binary chunks.
+const anyMode = "bt"
+
+// load is Load with the work charged to t, if there is one, and a mode.
+func (m *VM) load(t *Thread, source []byte, chunkname, mode string) (*Function, error) {
 	if m.OnLoad != nil {
 		m.OnLoad(source)
 	}
-	p, err := m.compile(t, skipHeader(source), chunkname)
+	source = skipHeader(source)
+	binary := len(source) > 0 && source[0] == 0x1b
+	switch {
+	case binary && !strings.Contains(mode, "b"), !binary && !strings.Contains(mode, "t"):
+		return nil, &SyntaxError{"attempt to load chunk with wrong mode"}
+	case binary:
+		return nil, &SyntaxError{binaryName(chunkname) + ": cannot load incompatible bytecode"}
+	}
+	p, err := m.compile(t, source, chunkname)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +147,9 @@ func (e *FileError) Error() string { return e.text }
 func (e *FileError) Unwrap() error { return e.err }
 
 // LoadFile compiles a file; "" is standard input.
-func (m *VM) LoadFile(path string) (*Function, error) {
+func (m *VM) LoadFile(path string) (*Function, error) { return m.loadFile(path, anyMode) }
+
+func (m *VM) loadFile(path, mode string) (*Function, error) {
 	var src []byte
 	var err error
 	chunk := "@" + path
@@ -151,7 +166,7 @@ func (m *VM) LoadFile(path string) (*Function, error) {
 		}
 		return nil, &FileError{fmt.Sprintf("cannot %s %s", what, fileError(path, err)), err}
 	}
-	return m.Load(src, chunk)
+	return m.load(nil, src, chunk, mode)
 }
 
 // Metatable returns the metatable of any value.

@@ -61,6 +61,16 @@ func TestLanguage(t *testing.T) {
 		{"local function f(n) if n == 0 then return 'end' end return f(n - 1) end return f(1e6)", "end"},
 		{"local s = 0 for k, v in pairs({1, 2, 3, x = 4}) do s = s + v end return s", "10"},
 		{"return load('return ...', 'x', 't', {})(3), load('x')", "3 nil [string \"x\"]:1: '=' expected near '<eof>'"},
+		{"return load('\\27LJ', 'x', 't')", "nil attempt to load chunk with wrong mode"},
+		{"return load('\\27LJ', '=x'), (select(2, load('\\27LJ', '@x'))), (select(2, load('\\27LJ')))",
+			"nil x: cannot load incompatible bytecode (binary): cannot load incompatible bytecode"},
+		{"package.loaders = {function() return 5 end} return (select(2, pcall(require, 'q')))", "module 'q' not found:5"},
+		{"return -1i, 1i == 1i, 1LLU", "0-1i false 1ULL"},
+		{"return pcall(loadstring('return 18446744073709551616ULL') or error)", "false nil"},
+		{"local co = coroutine.create(function() while true do end end) debug.sethook(co, function() error('late', 0) end, '', 1000) return coroutine.resume(co)",
+			"false late"},
+		{"local f = loadstring('a = 1\\n\\nb = 2\\n\\n') local n = {} for l in pairs(debug.getinfo(f, 'L').activelines) do n[#n + 1] = l end return #n, debug.getinfo(f).lastlinedefined",
+			"2 5"},
 		{"return pcall(load, 'return 1', '=x', 'b')", "true nil attempt to load chunk with wrong mode"},
 	} {
 		if got := eval(t, c.src); got != c.want {
@@ -87,7 +97,7 @@ func TestCoroutines(t *testing.T) {
 		{"return coroutine.wrap(function() return pcall(table.sort, {1, 2, 3}, coroutine.yield) end)()", "false attempt to yield across C-call boundary"},
 		{"local co = coroutine.create(function() coroutine.yield() end) coroutine.resume(co) return coroutine.status(co), coroutine.running()", "suspended nil"},
 		{"local co local function up() return coroutine.resume(co) end co = coroutine.create(function() return coroutine.wrap(up)() end) return coroutine.resume(co)",
-			"true false cannot resume non-suspended coroutine"},
+			"true false cannot resume running coroutine"},
 		{"local function r() return coroutine.wrap(r)() end local ok, e = pcall(r) return ok, e:match('C stack overflow')", "false C stack overflow"},
 	} {
 		if got := eval(t, c.src); got != c.want {
