@@ -103,7 +103,6 @@ func authHandler(r *Request) int {
 }
 
 func (r *Request) askPassword(realm string) int {
-	r.HeadersOut.Del("WWW-Authenticate")
 	r.HeadersOut.Add("WWW-Authenticate", "Basic realm=\""+realm+"\"")
 	return 401
 }

@@ -138,7 +138,7 @@ func (r *Request) hasErrorPage(status int) bool {
 // sendErrorPage starts the request over for an error page. With a redirect to a URL the answer is still to be sent, and
 // the status for it comes back.
 func (r *Request) sendErrorPage(p *errorPage) (rc, status int) {
-	if p.overwrite > 0 && p.overwrite != 200 {
+	if p.overwrite != 0 && p.overwrite != 200 {
 		r.engine.expectTested = true
 	}
 	if p.overwrite >= 0 {
@@ -165,7 +165,7 @@ func (r *Request) sendErrorPage(p *errorPage) (rc, status int) {
 	default:
 		r.ErrStatus = 302
 	}
-	r.HeadersOut.Location = string(uri)
+	r.HeadersOut.Redirect(string(uri))
 	return OK, r.ErrStatus
 }
 

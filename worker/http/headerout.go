@@ -136,13 +136,18 @@ func (r *Request) appendHeader(b []byte) []byte {
 	absolute := r.absoluteLocation()
 	b = r.appendCommon(b)
 	b = r.appendConnection(b)
-	if h.Location != "" && !absolute {
-		b = appendField(b, "Location", h.Location)
-	}
+	location := h.Location != "" && !absolute
 	for i := range h.List {
+		if location && i == h.locationAt {
+			b = appendField(b, "Location", h.Location)
+			location = false
+		}
 		if h.List[i].Name != "" {
 			b = appendField(b, h.List[i].Name, h.List[i].Value)
 		}
+	}
+	if location {
+		b = appendField(b, "Location", h.Location)
 	}
 	return append(b, "\r\n"...)
 }

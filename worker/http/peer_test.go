@@ -165,12 +165,13 @@ var (
 	excess    = regexp.MustCompile(`excess: (\d+\.\d+)`)
 	tempPaths = regexp.MustCompile(`/[^ "]*/0\d{9}\b`)
 	expires   = regexp.MustCompile(`Expires: ([^\r]*)`)
+	tempDirs  = regexp.MustCompile(`/tmp/Test\w+/\d+`)
 )
 
 // masked takes out what differs from run to run.
 func (d *differential) masked(s string) string {
 	s = strings.ReplaceAll(s, d.site, "SITE")
-	s = tempPaths.ReplaceAllString(s, "TEMP")
+	s = tempDirs.ReplaceAllString(tempPaths.ReplaceAllString(s, "TEMP"), "DIR")
 	s = excess.ReplaceAllStringFunc(s, func(m string) string {
 		x, _ := strconv.ParseFloat(m[len("excess: "):], 64)
 		return fmt.Sprintf("excess: %.0f", x)

@@ -244,7 +244,7 @@ func (r *Request) findConfig() bool {
 		if len(r.Args) > 0 {
 			to = append(append(to, '?'), r.Args...)
 		}
-		r.HeadersOut.Location = string(to)
+		r.HeadersOut.Redirect(string(to))
 		r.Finalize(301)
 		return false
 	}
@@ -278,7 +278,9 @@ func (lc *LocConf) keepaliveDisabled(r *Request) bool {
 
 func (r *Request) noHandler() {
 	if r.URI[len(r.URI)-1] == '/' {
-		r.Log(logging.Error, "directory index of \"%s\" is forbidden", r.AppendFilename(nil))
+		if path := r.filename(); path != nil {
+			r.Log(logging.Error, "directory index of \"%s\" is forbidden", path)
+		}
 		r.Finalize(403)
 		return
 	}
@@ -323,6 +325,7 @@ func (r *Request) NamedLocation(name []byte) int {
 	}
 	r.Content = nil
 	r.useLocation(loc.Conf)
+	r.limitMethods()
 	r.locationConfig()
 	r.startOver(r.MainConf.rewrite)
 	return Done

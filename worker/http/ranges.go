@@ -91,6 +91,7 @@ func notModifiedFilter(next HeaderFilter) HeaderFilter {
 		case 412:
 			r.CleanHeader()
 			_ = r.specialResponse(412)
+			_ = r.flushOut() // with subrequests a header alone waits for their output
 			return errClosed // the handler has no part in it any more
 		}
 		return next(r)

@@ -150,8 +150,7 @@ func (c *Conn) readHeader() bool {
 			if !r.gotRequestLine() {
 				return false
 			}
-			if r.HTTPVersion < 1000 {
-				r.Plain = true
+			if r.Plain {
 				return (len(r.HeadersIn.Host) > 0 || r.findServer(nil)) && c.headerDone()
 			}
 			r.engine.inHeader = true
@@ -299,6 +298,7 @@ func (r *Request) refusedLine(st ParseStatus) {
 		text = text[:end]
 	}
 	r.RequestLine = text
+	r.MethodID = line.Method // HEAD gets no page
 	if line.Protocol != 0 {
 		r.Protocol = text[:0]
 	}
@@ -316,6 +316,7 @@ func (r *Request) gotRequestLine() bool {
 	r.Method = buf[line.Start:line.MethodEnd]
 	r.MethodID = line.Method
 	r.HTTPVersion = line.Version
+	r.Plain = line.Version < 1000
 	if line.Protocol != 0 {
 		r.Protocol = buf[line.Protocol:line.End]
 	}
@@ -324,7 +325,7 @@ func (r *Request) gotRequestLine() bool {
 		r.HasArgs = true
 		r.Args = buf[line.Args:line.URIEnd]
 	}
-	r.Quoted = line.Plus
+	r.Plus = line.Plus
 	if line.Simple() {
 		r.URI = buf[line.URI:line.PathEnd()]
 		if line.Exten > 0 && line.Exten <= line.PathEnd() {
@@ -338,6 +339,7 @@ func (r *Request) gotRequestLine() bool {
 		return false
 	}
 	r.UnparsedURI = buf[line.URI:line.URIEnd]
+	r.engine.rewritten = line.EmptyPath // there is no path to pass on
 	if line.HasHost {
 		if !r.setHost(buf[line.Host:line.HostEnd], "client sent invalid host in request line") {
 			return false
@@ -353,7 +355,7 @@ func (r *Request) normalize(raw []byte, emptyPath bool) bool {
 		return false
 	}
 	r.URI = u.Path
-	r.Quoted = r.Quoted || u.HasQuoted
+	r.Quoted = u.HasQuoted
 	// Where the path has been appended in place this only counts it in.
 	r.engine.arena = append(r.engine.arena[:n], u.Path...)
 	r.HasArgs = u.Args >= 0
@@ -450,7 +452,7 @@ func (r *Request) gotHeader() bool {
 			in.KeepAlive, in.Close = true, false
 		}
 	case HeaderUserAgent:
-		in.Browser = ParseUserAgent(value)
+		in.Browser |= ParseUserAgent(value)
 	}
 	return true
 }

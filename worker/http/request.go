@@ -123,6 +123,7 @@ type HeadersOut struct {
 	ContentLengthN  int64 // -1: not known
 	LastModified    int64 // seconds since the epoch, -1: none
 	Location        string
+	locationAt      int // before which element of List it is sent, unless it is made absolute
 
 	// List has a Content-Length, a Last-Modified: it is sent from there.
 	LengthListed, ModifiedListed bool
@@ -147,6 +148,15 @@ func (h *HeadersOut) Del(name string) {
 		if strings.EqualFold(h.List[i].Name, name) {
 			h.List[i].Name = ""
 		}
+	}
+}
+
+// Redirect sets Location. As in nginx an empty one is sent, too.
+func (h *HeadersOut) Redirect(to string) {
+	h.Del("Location")
+	h.Location, h.locationAt = to, len(h.List)
+	if to == "" {
+		h.Add("Location", "")
 	}
 }
 
@@ -184,7 +194,8 @@ type Request struct {
 	// AllowRanges is set by handlers whose body, whose length is known, may be sent in parts.
 	AllowRanges bool
 	SingleRange bool // not more than one part
-	Quoted      bool // the URI that was sent had percent-encoding or a plus in its path
+	Quoted      bool // the URI that was sent had percent-encoding in its path
+	Plus        bool // or a plus
 	// OnWait, of a main request, is called when output is about to wait for the client, or (delayed) for limit_rate.
 	OnWait func(delayed bool)
 

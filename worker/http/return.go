@@ -70,7 +70,7 @@ func (ret *returnStep) answer(r *Request) int {
 	}
 	switch ret.status {
 	case 301, 302, 303, 307, 308:
-		r.HeadersOut.Location = string(body)
+		r.HeadersOut.Redirect(string(body))
 		return ret.status
 	}
 	r.HeadersOut.ContentLengthN = int64(len(body))

@@ -1,7 +1,6 @@
 package http
 
 import (
-	"strconv"
 	"strings"
 
 	"perilune/conf"
@@ -310,34 +309,46 @@ func (s *rewriteRule) runRedirect(r *Request, e *rewriteState) {
 	if e.log {
 		r.Log(logging.Notice, "rewritten redirect: \"%s\"", to)
 	}
-	r.HeadersOut.Location = string(to)
+	r.HeadersOut.Redirect(string(to))
 	e.status = s.redirect
 }
 
-// unescapeRedirect decodes, in place, what is encoded of the path of a redirect but need not be.
+// unescapeRedirect decodes, in place, what is encoded of the path of a redirect but need not be. As in nginx what is no
+// encoding loses what it has seen of one.
 func unescapeRedirect(b []byte) []byte {
 	to := b[:0]
 	for i := 0; i < len(b); i++ {
-		if b[i] == '?' {
+		switch {
+		case b[i] == '?':
 			return append(to, b[i:]...)
+		case b[i] != '%':
+			to = append(to, b[i])
+			continue
+		case i+1 == len(b):
+			return to
 		}
-		if b[i] == '%' && i+2 < len(b) {
-			if v, err := strconv.ParseUint(string(b[i+1:i+3]), 16, 8); err == nil {
-				c := byte(v)
-				i += 2
-				switch {
-				case c == '?':
-					to = append(to, c)
-					return append(to, b[i+1:]...)
-				case c > '%' && c < 0x7f:
-					to = append(to, c)
-				default:
-					to = append(to, b[i-2:i+1]...)
-				}
-				continue
-			}
+		i++
+		high := hexDigit[b[i]]
+		if high < 0 {
+			to = append(to, b[i])
+			continue
 		}
-		to = append(to, b[i])
+		if i++; i == len(b) {
+			return to
+		}
+		low := hexDigit[b[i]]
+		if low < 0 {
+			continue
+		}
+		switch c := byte(high)<<4 | byte(low); {
+		case c == '?':
+			to = append(to, c)
+			return append(to, b[i+1:]...)
+		case c > '%' && c < 0x7f:
+			to = append(to, c)
+		default:
+			to = append(to, b[i-2:i+1]...)
+		}
 	}
 	return to
 }

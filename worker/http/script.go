@@ -84,7 +84,7 @@ func (s *Script) appendQuoted(r *Request, dst []byte, quote bool) []byte {
 			dst, _ = p.ref.get(r, dst, p.ref.rest)
 		case p.group != 0:
 			v, _ := r.parts.captures.Group(p.group)
-			if quote && r.Quoted {
+			if quote && (r.Quoted || r.Plus) {
 				dst = appendEscapedArgs(dst, v)
 			} else {
 				dst = append(dst, v...)

@@ -46,7 +46,7 @@ func (r *Request) AppendFilename(dst []byte) []byte {
 // for is not in a URI that rewrite has changed in the location.
 func (r *Request) aliasLost() bool {
 	fc := fileConfOf(r)
-	if !r.engine.displaced || fc.Alias == 0 && !fc.aliasRE {
+	if !r.engine.displaced && !r.engine.changed || fc.Alias == 0 && !fc.aliasRE {
 		return false
 	}
 	r.Log(logging.Alert, "\"alias\" cannot be used in location \"%s\" where URI was rewritten", r.Loc.Name)
@@ -215,7 +215,7 @@ func indexHandler(r *Request) int {
 
 // testDirectory tells a directory without index from one that is not there.
 func (r *Request) testDirectory(path, dir []byte) int {
-	dir = bytes.TrimSuffix(dir, []byte{'/'})
+	dir = bytes.Clone(bytes.TrimSuffix(dir, []byte{'/'})) // path has more behind it
 	mode, call, err := r.statPath(dir)
 	switch {
 	case err == unix.EMLINK || err == unix.ELOOP:
@@ -228,7 +228,7 @@ func (r *Request) testDirectory(path, dir []byte) int {
 		r.Log(logging.Crit, "%s \"%s\" failed %s", call, dir, logging.ErrnoText(err))
 		return 500
 	case mode&unix.S_IFMT != unix.S_IFDIR:
-		r.Log(logging.Alert, "\"%s\" is not a directory", dir)
+		r.Log(logging.Alert, "\"%s\" is not a directory", path)
 		return 500
 	}
 	return OK

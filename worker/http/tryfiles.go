@@ -91,6 +91,9 @@ func tryFilesHandler(r *Request) int {
 	}
 	r.parts.path = tf.name.AppendTo(r, r.parts.path[:0])
 	uri := r.view(r.parts.path)
+	if n := r.aliasedPart(tf, uri); n < len(uri) {
+		uri = uri[n:] // as nginx does it, of use or not
+	}
 	if len(uri) > 0 && uri[0] == '@' {
 		r.NamedLocation(uri)
 	} else {

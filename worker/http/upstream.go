@@ -143,6 +143,10 @@ func startUpstream(r *Request, c *proxyConf) *upstreamRequest {
 func proxyHandler(r *Request) int {
 	u := startUpstream(r, proxyConfOf(r))
 	pass := u.conf.pass
+	if pass == nil { // it is of an if block, and the settings are those of a later one
+		r.Log(logging.Alert, "no upstream configuration")
+		return u.finalize(500)
+	}
 	u.target = pass.target
 	var url upstreamURL
 	if pass.script != nil {
