@@ -31,6 +31,7 @@ func StatusOf(err error) int {
 // requestBody is the body of a request as far as it has been read.
 type requestBody struct {
 	read    bool   // ReadBody has been called
+	whole   bool   // it has succeeded, and there was a body, if only an empty one
 	unread  bool   // reading has failed, so that the rest is not known
 	mem     []byte // what is in memory
 	pooled  []byte // the buffer that mem begins in, if it is the server's
@@ -98,9 +99,12 @@ func (r *Request) ReadBody() error {
 	}
 	b.unread = true
 	if err := r.readBody(); err != nil {
+		if in.Chunked {
+			in.ContentLengthN = b.size // as far as is known
+		}
 		return err
 	}
-	b.unread = false
+	b.unread, b.whole = false, true
 	in.ContentLengthN = b.size
 	if r.Loc.ClientBodyInFileOnly.V != BodyFileOff && b.file == 0 {
 		if err := r.spill(); err != nil {

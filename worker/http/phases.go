@@ -357,7 +357,6 @@ func (r *Request) startOver(phase int) {
 		}
 	}
 	r.Internal = true
-	r.parts.pipelined = false
 	r.engine.phase = phase
 	r.engine.changed = false
 	r.runPhases()

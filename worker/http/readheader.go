@@ -323,7 +323,9 @@ func (r *Request) gotRequestLine() bool {
 	r.BytesIn = int64(c.pos - line.Start)
 	if line.HasArgs {
 		r.HasArgs = true
-		r.Args = buf[line.Args:line.URIEnd]
+		if line.Args < line.URIEnd {
+			r.Args = buf[line.Args:line.URIEnd]
+		}
 	}
 	r.Plus = line.Plus
 	if line.Simple() {
@@ -360,7 +362,7 @@ func (r *Request) normalize(raw []byte, emptyPath bool) bool {
 	r.engine.arena = append(r.engine.arena[:n], u.Path...)
 	r.HasArgs = u.Args >= 0
 	r.Args = nil
-	if r.HasArgs {
+	if r.HasArgs && u.Args < len(raw) {
 		r.Args = raw[u.Args:u.ArgsEnd]
 	}
 	if u.Exten >= 0 {

@@ -56,6 +56,7 @@ type upstreamRequest struct {
 	clientBody bool
 	stream     bodyStream
 	sent       int64 // of head and body
+	wire       int64 // and of all else that the try has sent
 	requested  bool  // something has been sent
 	complete   bool  // all has
 	deadline   int64 // msec: for the header; 0: not all has been sent
@@ -297,16 +298,17 @@ func (u *upstreamRequest) try(rc *int) uint {
 	return u.converse(rc)
 }
 
-// endTry notes the time of the try before.
+// endTry notes the time of the try before, and what it has sent.
 func (u *upstreamRequest) endTry() {
 	if n := len(u.states); n > 0 && u.states[n-1].peer != "" && u.states[n-1].respTime < 0 {
 		u.states[n-1].respTime = u.r.Loop().NowMsec() - u.tryTime
+		u.states[n-1].sent = u.wire
 	}
 }
 
 // clearResponse makes ready for an answer.
 func (u *upstreamRequest) clearResponse() {
-	u.sent, u.requested, u.complete, u.deadline = 0, false, false, 0
+	u.sent, u.wire, u.requested, u.complete, u.deadline = 0, 0, false, false, 0
 	u.pos, u.last = 0, 0
 	u.parser.reset()
 	clear(u.header)

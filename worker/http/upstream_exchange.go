@@ -104,7 +104,7 @@ func (u *upstreamRequest) send() error {
 		if n > 0 {
 			u.requested = true
 			u.sent += int64(n)
-			u.state().sent = u.sent
+			u.wire = u.sent
 		}
 		if err != nil {
 			return err

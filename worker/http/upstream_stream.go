@@ -62,7 +62,7 @@ func (u *upstreamRequest) sendStream() error {
 			vec := [2][]byte{s.out, []byte(s.tail)}
 			n, err := u.conn.FD.Writev(vec[:])
 			if n > 0 {
-				u.state().sent += int64(n)
+				u.wire += int64(n)
 				k := min(n, len(s.out))
 				s.out, s.tail = s.out[k:], s.tail[n-k:]
 			}

@@ -88,7 +88,7 @@ func (u *upstreamRequest) fromClient(rc *int) {
 	for {
 		if len(data) > 0 {
 			n, err := u.conn.Write(data, u.timeouts.send)
-			u.state().sent += int64(n)
+			u.wire += int64(n)
 			if err != nil {
 				if errors.Is(err, loop.ErrTimeout) {
 					r.LogErr(logging.Error, unix.ETIMEDOUT, "upstream timed out")

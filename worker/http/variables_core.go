@@ -128,7 +128,8 @@ func requestIDVariable(r *Request, dst []byte, _ string) ([]byte, bool) {
 
 func requestBodyVariable(r *Request, dst []byte, _ string) ([]byte, bool) {
 	b := r.BodyBytes()
-	return append(dst, b...), len(b) > 0
+	kept := &r.bodyOwner().body
+	return append(dst, b...), len(b) > 0 || kept.whole && kept.file == 0
 }
 
 func requestBodyFileVariable(r *Request, dst []byte, _ string) ([]byte, bool) {
