@@ -6,6 +6,7 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"hash/crc32"
+	"strings"
 
 	"perilune/luart/vm"
 )
@@ -49,7 +50,7 @@ func text(t *vm.Thread, i int) string {
 	return t.ToString(v)
 }
 
-func ngxEscapeURI(t *vm.Thread, c *Ctx) int {
+func ngxEscapeURI(t *vm.Thread, _ *Ctx) int {
 	s := text(t, 1)
 	kind := escapeURIComponent
 	if v := t.Arg(2); !v.IsNil() {
@@ -62,18 +63,34 @@ func ngxEscapeURI(t *vm.Thread, c *Ctx) int {
 		}
 		kind = int(n)
 	}
+	set := escapeSets[kind]
+	n := countEscapes(s, set)
+	if n == 0 {
+		return pushText(t, s)
+	}
+	fillEscaped(t.PushBlank(len(s)+2*n), s, set)
+	return 1
+}
+
+func ngxUnescapeURI(t *vm.Thread, c *Ctx) int {
+	s := text(t, 1)
+	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
+		return pushText(t, s)
+	}
 	rt := c.rt
-	buf := appendEscaped(rt.scratch[:0], s, escapeSets[kind])
+	buf := appendUnescaped(rt.scratch[:0], s)
 	t.PushBytes(buf)
 	rt.keepScratch(buf)
 	return 1
 }
 
-func ngxUnescapeURI(t *vm.Thread, c *Ctx) int {
-	rt := c.rt
-	buf := appendUnescaped(rt.scratch[:0], text(t, 1))
-	t.PushBytes(buf)
-	rt.keepScratch(buf)
+// pushText pushes s, which is the text of the first argument: that itself if it is a string.
+func pushText(t *vm.Thread, s string) int {
+	if v := t.Arg(1); v.Type() == vm.TypeString {
+		t.Push(v)
+	} else {
+		t.PushString(s)
+	}
 	return 1
 }
 
@@ -109,9 +126,7 @@ func ngxCRC32(t *vm.Thread, _ *Ctx) int {
 
 func ngxMD5(t *vm.Thread, _ *Ctx) int {
 	sum := md5.Sum(bytesOf(text(t, 1)))
-	var dst [2 * md5.Size]byte
-	hex.Encode(dst[:], sum[:])
-	t.PushBytes(dst[:])
+	hex.Encode(t.PushBlank(2*md5.Size), sum[:])
 	return 1
 }
 

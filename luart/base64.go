@@ -1,14 +1,14 @@
 package luart
 
 import (
-	"strings"
-
 	"encoding/base64"
+	"slices"
+	"strings"
 
 	"perilune/luart/vm"
 )
 
-func ngxEncodeBase64(t *vm.Thread, c *Ctx) int {
+func ngxEncodeBase64(t *vm.Thread, _ *Ctx) int {
 	s := text(t, 1)
 	enc := base64.StdEncoding
 	if v := t.Arg(2); v.Truthy() {
@@ -17,10 +17,7 @@ func ngxEncodeBase64(t *vm.Thread, c *Ctx) int {
 		}
 		enc = base64.RawStdEncoding
 	}
-	rt := c.rt
-	buf := enc.AppendEncode(rt.scratch[:0], bytesOf(s))
-	t.PushBytes(buf)
-	rt.keepScratch(buf)
+	enc.Encode(t.PushBlank(enc.EncodedLen(len(s))), bytesOf(s))
 	return 1
 }
 
@@ -74,28 +71,31 @@ var base64Digits = func() (d [256]byte) {
 // appendBase64Decoded decodes with nginx's rules: what follows the first "=" does
 // not count, padding may be left out, bits left over are dropped.
 func appendBase64Decoded(dst []byte, s string) ([]byte, bool) {
-	n := 0
-	for n < len(s) && s[n] != '=' {
-		if base64Digits[s[n]] == 0xff {
-			return dst, false
-		}
-		n++
+	if n := strings.IndexByte(s, '='); n >= 0 {
+		s = s[:n]
 	}
-	if n%4 == 1 {
+	if len(s)%4 == 1 {
 		return dst, false
 	}
-	s = s[:n]
-	for len(s) > 3 {
+	size := len(s) / 4 * 3
+	from := len(dst)
+	dst = slices.Grow(dst, size+2)[:from+size]
+	to, all := dst[from:], byte(0) // all the digits: those of other characters have the highest bit
+	for len(s) > 3 && len(to) > 2 {
 		a, b, c, d := base64Digits[s[0]], base64Digits[s[1]], base64Digits[s[2]], base64Digits[s[3]]
-		dst = append(dst, a<<2|b>>4, b<<4|c>>2, c<<6|d)
-		s = s[4:]
+		to[0], to[1], to[2] = a<<2|b>>4, b<<4|c>>2, c<<6|d
+		all |= a | b | c | d
+		s, to = s[4:], to[3:]
 	}
 	if len(s) > 1 {
 		a, b := base64Digits[s[0]], base64Digits[s[1]]
 		dst = append(dst, a<<2|b>>4)
+		all |= a | b
 		if len(s) > 2 {
-			dst = append(dst, b<<4|base64Digits[s[2]]>>2)
+			c := base64Digits[s[2]]
+			dst = append(dst, b<<4|c>>2)
+			all |= c
 		}
 	}
-	return dst, true
+	return dst, all < 0x80
 }

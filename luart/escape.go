@@ -1,5 +1,7 @@
 package luart
 
+import "slices"
+
 // byteSet is a set of bytes.
 type byteSet [256]bool
 
@@ -81,51 +83,65 @@ func countEscapes(s string, set *byteSet) int {
 	return n
 }
 
+// fillEscaped writes s with the bytes of the set as %XX to dst, which has room for just that.
+func fillEscaped(dst []byte, s string, set *byteSet) {
+	const hex = "0123456789ABCDEF"
+	j := 0
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if !set.has(c) {
+			dst[j] = c
+			j++
+			continue
+		}
+		to := dst[j : j+3]
+		to[0], to[1], to[2] = '%', hex[c>>4], hex[c&15]
+		j += 3
+	}
+}
+
 // appendEscaped appends s with the bytes of the set as %XX.
 func appendEscaped(dst []byte, s string, set *byteSet) []byte {
-	const hex = "0123456789ABCDEF"
-	from := 0
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; set.has(c) {
-			dst = append(dst, s[from:i]...)
-			dst = append(dst, '%', hex[c>>4], hex[c&15])
-			from = i + 1
-		}
+	n := countEscapes(s, set)
+	if n == 0 {
+		return append(dst, s...)
 	}
-	return append(dst, s[from:]...)
+	from, size := len(dst), len(s)+2*n
+	dst = slices.Grow(dst, size)[:from+size]
+	fillEscaped(dst[from:], s, set)
+	return dst
 }
 
 // escapeString is appendEscaped to a string, which is s itself when there is nothing to escape.
 func escapeString(s string, set *byteSet) string {
-	n := countEscapes(s, set)
-	if n == 0 {
+	if countEscapes(s, set) == 0 {
 		return s
 	}
-	return string(appendEscaped(make([]byte, 0, len(s)+2*n), s, set))
+	return string(appendEscaped(nil, s, set))
 }
 
 // appendUnescaped appends s with %XX and + decoded. A % without two hexadecimal
 // digits stays.
 func appendUnescaped[T string | []byte](dst []byte, s T) []byte {
-	from := 0
+	from := len(dst)
+	dst = slices.Grow(dst, len(s))[:from+len(s)]
+	to := dst[from:]
+	j := 0
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		if c != '%' && c != '+' {
-			continue
-		}
-		n := 1
-		if c == '+' {
+		switch {
+		case c == '+':
 			c = ' '
-		} else if i+2 < len(s) {
+		case c == '%' && i+2 < len(s):
 			if hi, lo := unhex[s[i+1]], unhex[s[i+2]]; hi|lo < 16 {
-				c, n = hi<<4|lo, 3
+				c = hi<<4 | lo
+				i += 2
 			}
 		}
-		dst = append(append(dst, s[from:i]...), c)
-		i += n - 1
-		from = i + 1
+		to[j] = c
+		j++
 	}
-	return append(dst, s[from:]...)
+	return dst[:from+j]
 }
 
 // unhex is the value of a hexadecimal digit, more than 15 of what is none.

@@ -200,6 +200,21 @@ func (t *Thread) PushBytes(b []byte) {
 	t.Push(Bytes(b))
 }
 
+// PushBlank pushes a string of n bytes, which the caller writes before anything
+// else is done with t.
+func (t *Thread) PushBlank(n int) []byte {
+	if n == 0 {
+		t.Push(emptyString.value())
+		return nil
+	}
+	if n >= longString {
+		t.chargeString(n)
+	}
+	s, b := newStringBuf(n)
+	t.Push(s.value())
+	return b
+}
+
 // PushNumber pushes a number.
 func (t *Thread) PushNumber(f float64) { t.Push(Number(f)) }
 

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -249,34 +250,19 @@ func moreInputHandler(r *Request) int {
 // setHeaderIn sets a header of the request, or removes it if the value is empty. With replace none is added.
 func (r *Request) setHeaderIn(name string, value []byte, replace bool) {
 	in := &r.HeadersIn
-	id := HeaderIDOf([]byte(name))
-	prefix, wild := strings.CutSuffix(name, "*")
-	wild = wild && len(value) == 0
-	done := len(value) == 0
-	kept := in.List[:0]
-	for _, h := range in.List {
-		same := strings.EqualFold(string(h.Name), name)
-		if wild {
-			same = len(h.Name) >= len(prefix) && strings.EqualFold(string(h.Name[:len(prefix)]), prefix)
-		}
-		if same {
-			if done {
-				continue
-			}
-			h.Value = value
-			done = true
-		}
-		kept = append(kept, h)
+	if prefix, wild := strings.CutSuffix(name, "*"); wild && len(value) == 0 {
+		in.List = slices.DeleteFunc(in.List, func(h Header) bool {
+			return len(h.Name) >= len(prefix) && equalFold(h.Name[:len(prefix)], []byte(prefix))
+		})
+		in.Reindex()
+		return
 	}
-	clear(in.List[len(kept):])
-	in.List = kept
-	if !done {
-		if replace {
-			return
-		}
-		in.List = append(in.List, Header{Name: []byte(name), Value: value, ID: id})
+	field := []byte(name)
+	id := HeaderIDOf(field)
+	if replace && !slices.ContainsFunc(in.List, func(h Header) bool { return h.is(id, field) }) {
+		return
 	}
-	in.Reindex()
+	in.Set(id, field, value)
 	r.applyHeaderIn(id, string(value))
 }
 

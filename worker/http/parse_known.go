@@ -123,6 +123,19 @@ func equalLower[S, L ~string | ~[]byte](s S, lower L) bool {
 	return true
 }
 
+// equalFold compares names of headers, in any case. Only ASCII letters have cases.
+func equalFold(a, b []byte) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] && lowerByte(a[i]) != lowerByte(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
 // containsLower tells whether s, in any case, contains a text in lower case.
 func containsLower[S ~string | ~[]byte](s S, lower string) bool {
 	for i := 0; i+len(lower) <= len(s); i++ {

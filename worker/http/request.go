@@ -95,6 +95,38 @@ func (h *HeadersIn) Add(id HeaderID, name, value []byte) {
 	}
 }
 
+// is reports whether the header has that name.
+func (f *Header) is(id HeaderID, name []byte) bool {
+	return f.ID == id && (id != HeaderOther || equalFold(f.Name, name))
+}
+
+// Set gives the headers of a name one value, and leaves one of them; it adds one if there are none. An empty value
+// removes them all.
+func (h *HeadersIn) Set(id HeaderID, name, value []byte) {
+	kept, done := h.List[:0], len(value) == 0
+	for i := range h.List {
+		f := &h.List[i]
+		if f.is(id, name) {
+			if done {
+				continue
+			}
+			f.Value, done = value, true
+		}
+		if len(kept) < i {
+			h.List[len(kept)] = *f
+		}
+		kept = h.List[:len(kept)+1]
+	}
+	if len(kept) < len(h.List) {
+		clear(h.List[len(kept):])
+		h.List = kept
+		h.Reindex()
+	}
+	if !done {
+		h.Add(id, name, value)
+	}
+}
+
 // Reindex notes the known headers afresh after List has been changed.
 func (h *HeadersIn) Reindex() {
 	h.known = [headerIDs]uint16{}

@@ -151,31 +151,18 @@ var errHeader = errors.New("failed to set header")
 
 func (q *request) SetHeaderIn(name, value string, override bool) error {
 	in := &q.r.HeadersIn
-	id := http.HeaderIDOf([]byte(name))
+	text := append(append(make([]byte, 0, len(name)+len(value)), name...), value...)
+	field, content := text[:len(name):len(name)], text[len(name):]
+	id := http.HeaderIDOf(field)
 	if err := q.applyHeaderIn(id, value); err != nil {
 		return err
 	}
-	override = override || singleHeaderIn(id, name)
-	done := value == ""
-	if override {
-		kept := in.List[:0]
-		for _, h := range in.List {
-			if strings.EqualFold(string(h.Name), name) {
-				if done {
-					continue
-				}
-				h.Value = []byte(value)
-				done = true
-			}
-			kept = append(kept, h)
-		}
-		clear(in.List[len(kept):])
-		in.List = kept
+	switch {
+	case override || singleHeaderIn(id, name):
+		in.Set(id, field, content)
+	case value != "":
+		in.Add(id, field, content)
 	}
-	if !done {
-		in.List = append(in.List, http.Header{Name: []byte(name), Value: []byte(value), ID: id})
-	}
-	in.Reindex()
 	return nil
 }
 
