@@ -16,7 +16,7 @@ run: build ## the demo site on http://127.0.0.1:8080/, 2 workers, in the foregro
 	$(BIN) -p $(CURDIR)/scripts/demo -c conf/nginx.conf
 
 test: ## all tests
-	$(GO) test ./...
+	$(GO) test -timeout 30m ./...
 
 test-peers: ## the tests that compare with nginx, against the one of this machine instead of what it answered once
 	PERILUNE_PEERS=1 $(GO) test -count 1 ./conf ./worker/http ./worker/httplua ./worker/secure
@@ -31,7 +31,7 @@ chaos: ## upgrades, reloads, failed upgrades and killed workers under load, for 
 RACE ?= ./conf/... ./ipc/... ./logging/... ./luart/vm ./worker/loop/...
 
 race: ## the packages with goroutines, under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -short $(RACE)
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m $(RACE)
 
 FUZZTIME ?= 30s
 fuzz: ## every fuzz target for FUZZTIME

@@ -65,7 +65,7 @@ func TestPrivilegedAgent(t *testing.T) {
 	s := newSite(t)
 	s.install(build(t, "1.0"))
 	const ask = `assert(require "ngx.process".enable_privileged_agent(100))`
-	s.agentConf("worker_processes 2; worker_hang_timeout 1500ms;", ask)
+	s.agentConf("worker_processes 2; worker_hang_timeout 3s;", ask)
 	s.start()
 	pid := s.another(0)
 	if title := titleOf(pid); title != "perilune: privileged agent process" {

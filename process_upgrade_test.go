@@ -152,6 +152,7 @@ http {
         location /sleep { content_by_lua_block { ngx.sleep(tonumber(ngx.var.arg_t)) ngx.print("slept") } }
         location /spin { content_by_lua_block { while true do end } }
         location /eat { content_by_lua_block { local t = {} while true do t[#t + 1] = string.rep("x", 1000000) .. #t end } }
+        location /wait { content_by_lua_block { while not io.open("`+s.path("gate")+`") do ngx.sleep(0.01) end ngx.print("waited") } }
         location /upload { client_max_body_size 1m; client_body_buffer_size 1m; content_by_lua_block { ngx.req.read_body() ngx.print(#ngx.req.get_body_data()) } }
         location /big { content_by_lua_block { for i = 1, 16 do ngx.print(string.rep("x", 1000)) ngx.flush(true) end } }
     }
@@ -372,7 +373,7 @@ func TestUpgradesWhileAConnectionDrains(t *testing.T) {
 	first := s.processes()
 	result := make(chan string, 1)
 	go func() {
-		got, err := text("tcp", s.addr, "/sleep?t=6")
+		got, err := text("tcp", s.addr, "/wait")
 		result <- fmt.Sprint(got, err)
 	}()
 	s.until("the request is there", func() bool { return active(s) == 1 })
@@ -406,7 +407,8 @@ func TestUpgradesWhileAConnectionDrains(t *testing.T) {
 			return slices.Contains(list, s.path("logs/error.log")) && !slices.Contains(list, s.path("logs/error.log.1"))
 		})
 	}
-	if got := <-result; got != "slept<nil>" {
+	s.write("gate", "")
+	if got := <-result; got != "waited<nil>" {
 		t.Errorf("the long request got %s", got)
 	}
 	s.until("it has drained", func() bool { return len(s.processes()) == 3 })
@@ -551,7 +553,7 @@ func TestReloadsAndUpgradesTogether(t *testing.T) {
 func TestHungWorker(t *testing.T) {
 	s := newSite(t)
 	s.install(build(t, "1.0"))
-	s.upgradeConf("worker_hang_timeout 1500ms;", "")
+	s.upgradeConf("worker_hang_timeout 3s;", "")
 	s.start()
 	s.until("there are two workers", func() bool { return len(children(s.pid())) == 2 })
 	workers := children(s.pid())

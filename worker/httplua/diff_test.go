@@ -112,10 +112,24 @@ func (c *diffCase) write(t *testing.T, path string, responses []string, log stri
 	}
 }
 
+// shortDir is a directory whose name is short wherever others are: messages have the last 60 bytes of a path.
+func shortDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // prefix makes the directory that a server runs in; http is for its http block.
 func (c *diffCase) prefix(t testing.TB, head, http, listen string) string {
 	t.Helper()
-	dir := t.TempDir()
+	dir := shortDir(t)
 	for _, d := range []string{"conf", "logs", "html", "lua", "body"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			t.Fatal(err)

@@ -63,7 +63,11 @@ func echo(c net.Conn) {
 
 func TestEcho(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	for _, a := range []Addr{listen(t, "tcp", "127.0.0.1:0", echo), listen(t, "tcp", "[::1]:0", echo), listen(t, "unix", path, echo)} {
+	addrs := []Addr{listen(t, "tcp", "127.0.0.1:0", echo), listen(t, "unix", path, echo)}
+	if six, ok := freeport.Addr6(t); ok {
+		addrs = append(addrs, listen(t, "tcp", six, echo))
+	}
+	for _, a := range addrs {
 		inLoop(t, func(l *loop.Loop) {
 			c, err := Dial{}.Connect(l, a, time.Second)
 			if err != nil {
