@@ -111,13 +111,15 @@ func upstreamOf(r *Request) *upstreamRequest {
 
 // reset forgets all but memory to be used again.
 func (u *upstreamRequest) reset() {
-	states := u.states[:0]
 	u.clear()
-	u.states = states
+	u.states = u.states[:0]
 }
 
 // clear forgets all but the states.
 func (u *upstreamRequest) clear() {
+	if u.r == nil {
+		return // it has not been used since
+	}
 	clear(u.header)
 	clear(u.trailer)
 	u.parser.reset()
