@@ -234,15 +234,18 @@ func setStatus(t *vm.Thread) int {
 	if !ok {
 		return ffiError(t, 2, "ngx_http_lua_ffi_set_resp_status", vm.Nil)
 	}
-	status := int(n)
-	if c.req.HeaderSent() {
-		logText(c.req, LevelError, "attempt to set ngx.status after sending out response headers")
-		return 0
-	}
-	if status < 100 || status > 999 {
-		logText(c.req, LevelError, "invalid HTTP status code "+itoa(status))
-		return 0
-	}
-	c.req.SetStatus(status)
+	c.setStatus(int(n), "")
 	return 0
+}
+
+// setStatus sets the status; an empty reason is the usual one.
+func (c *Ctx) setStatus(status int, reason string) {
+	switch {
+	case c.req.HeaderSent():
+		logText(c.req, LevelError, "attempt to set ngx.status after sending out response headers")
+	case status < 100 || status > 999:
+		logText(c.req, LevelError, "invalid HTTP status code "+itoa(status))
+	default:
+		c.req.SetStatus(status, reason)
+	}
 }

@@ -216,7 +216,7 @@ func (c *Ctx) handleExit() int {
 	code := c.exitCode
 	hard := code == statusRequestTimeout || code == statusClientClosed || code == statusClose
 	if !c.sent() && c.req.Status() == 0 && code >= statusOK {
-		c.req.SetStatus(code)
+		c.req.SetStatus(code, "")
 	}
 	if c.buffering && c.req.Status() != 0 && code != Error && !hard {
 		if rc := c.sendLast(); rc == Error || rc >= statusSpecial {

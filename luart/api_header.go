@@ -12,26 +12,30 @@ func headerAPI() []Function {
 	}
 }
 
-// openRespModule makes the module ngx.resp, which is to be had by require.
-func (rt *Runtime) openRespModule() {
-	p := rt.packageTable()
-	if p == nil {
-		return
-	}
-	preload, ok := p.GetStr("preload").AsTable()
+// openResp makes the module ngx.resp.
+func openResp(rt *Runtime) *vm.Table {
+	tab := rt.fill(rt.vm.NewTable(0, 4), map[string]vm.GoFunction{
+		"add_header": respAddHeader, "set_status": respSetStatus, "bypass_if_checks": respBypassIfChecks,
+	})
+	tab.SetStr("version", vm.String(coreVersion))
+	return tab
+}
+
+// respBypassIfChecks has conditional requests answered as others.
+func respBypassIfChecks(t *vm.Thread) int {
+	realRequest(t).req.BypassConditions()
+	return 0
+}
+
+// respSetStatus sets the status and its text.
+func respSetStatus(t *vm.Thread) int {
+	c := realRequest(t)
+	n, ok := t.Arg(1).ToNumberCoerced()
 	if !ok {
-		return
+		return ffiError(t, 2, "ngx_http_lua_ffi_set_resp_status_and_reason", vm.Nil)
 	}
-	tab := rt.vm.NewTable(0, 2)
-	tab.SetStr("bypass_if_checks", rt.vm.NewFunction("bypass_if_checks", func(t *vm.Thread) int {
-		realRequest(t).req.BypassConditions()
-		return 0
-	}))
-	tab.SetStr("add_header", rt.vm.NewFunction("add_header", respAddHeader))
-	preload.SetStr("ngx.resp", rt.vm.NewFunction("ngx.resp", func(t *vm.Thread) int {
-		t.Push(tab.Value())
-		return 1
-	}))
+	c.setStatus(int(n), t.CheckString(2))
+	return 0
 }
 
 // respAddHeader adds a header beside those of the same name.

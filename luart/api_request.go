@@ -223,15 +223,39 @@ func reqSetHeader(t *vm.Thread, c *Ctx) int {
 	if t.Arg(1).IsNil() {
 		return raise(t, "bad 'name' argument: string expected, got nil")
 	}
-	return setHeaderIn(t, c, text(t, 1), t.Arg(2))
+	return setHeaderIn(t, c, text(t, 1), t.Arg(2), true)
+}
+
+// openReq makes the module ngx.req.
+func openReq(rt *Runtime) *vm.Table {
+	tab := rt.fill(rt.vm.NewTable(0, 2), map[string]vm.GoFunction{"add_header": reqAddHeader})
+	tab.SetStr("version", vm.String(coreVersion))
+	return tab
+}
+
+// reqAddHeader adds a header to the request beside those of its name.
+func reqAddHeader(t *vm.Thread) int {
+	c := realRequest(t)
+	name, v := t.Arg(1), t.Arg(2)
+	tab, ok := v.AsTable()
+	switch {
+	case name.IsNil():
+		return raise(t, "bad 'name' argument: string expected, got nil")
+	case v.IsNil():
+		return raise(t, "bad 'value' argument: string or table expected, got nil")
+	case ok && tab.Len() == 0:
+		return raise(t, "bad 'value' argument: non-empty table expected")
+	}
+	return setHeaderIn(t, c, t.ToString(name), v, false)
 }
 
 func reqClearHeader(t *vm.Thread, c *Ctx) int {
 	name := t.Arg(1)
-	return setHeaderIn(t, c, t.ToString(name), vm.Nil)
+	return setHeaderIn(t, c, t.ToString(name), vm.Nil, true)
 }
 
-func setHeaderIn(t *vm.Thread, c *Ctx, name string, v vm.Value) int {
+// setHeaderIn sets a header of the request, or adds it to those of its name.
+func setHeaderIn(t *vm.Thread, c *Ctx, name string, v vm.Value, override bool) int {
 	if c.req.HTTPVersion() < 1000 {
 		return 0
 	}
@@ -248,12 +272,12 @@ func setHeaderIn(t *vm.Thread, c *Ctx, name string, v vm.Value) int {
 	case v.IsNil():
 		set("", true)
 	case !ok:
-		set(t.ToString(v), true)
+		set(t.ToString(v), override)
 	case tab.Len() == 0:
 		set("", true)
 	default:
 		for i, n := 1, tab.Len(); i <= n; i++ {
-			set(t.ToString(tab.GetInt(i)), i == 1)
+			set(t.ToString(tab.GetInt(i)), override && i == 1)
 		}
 	}
 	return 0

@@ -175,7 +175,7 @@ func (c *Ctx) sendHeader() int {
 		return OK
 	}
 	if c.req.Status() == 0 {
-		c.req.SetStatus(statusOK)
+		c.req.SetStatus(statusOK, "")
 	}
 	if !c.mimeSet {
 		c.mimeSet = true

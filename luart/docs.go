@@ -15,8 +15,7 @@ func WriteDocs(w io.Writer) error {
 	for _, f := range Functions() {
 		fmt.Fprintf(&b, "| `%s%s` | %s | %s |\n", f.Name, f.Args, strings.ReplaceAll(f.Doc, "|", "\\|"), f.Phases.list())
 	}
-	b.WriteString("| `print(...)` | writes to the error log at level notice | everywhere |\n" +
-		"| `require(\"ngx.resp\").add_header(name, value)` | adds a header of the response beside those of its name | as ngx.header |\n\n## Fields\n\n| Field | What it is |\n|---|---|\n")
+	b.WriteString("| `print(...)` | writes to the error log at level notice | everywhere |\n\n## Fields\n\n| Field | What it is |\n|---|---|\n")
 	for _, f := range fields {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", f[0], f[1])
 	}

@@ -186,10 +186,10 @@ func (r *fakeRequest) SetVariable(name, value string, unset bool) error {
 	r.vars[name] = value
 	return nil
 }
-func (r *fakeRequest) Status() int      { return r.status }
-func (r *fakeRequest) SetStatus(n int)  { r.status = n }
-func (r *fakeRequest) HeaderSent() bool { return r.headerSent }
-func (r *fakeRequest) HeaderOnly() bool { return false }
+func (r *fakeRequest) Status() int               { return r.status }
+func (r *fakeRequest) SetStatus(n int, _ string) { r.status = n }
+func (r *fakeRequest) HeaderSent() bool          { return r.headerSent }
+func (r *fakeRequest) HeaderOnly() bool          { return false }
 func (r *fakeRequest) SetHeaderOut(name, value string, override bool) (bool, error) {
 	if strings.EqualFold(name, "Content-Type") {
 		r.contentType = value

@@ -39,6 +39,8 @@ func Modules() []Module {
 		{"ngx.balancer", "what balancer_by_lua chooses servers by: set_current_peer, set_more_tries, get_last_failure, set_timeouts, recreate_request, enable_keepalive, bind_to_local_addr", openBalancer},
 		{"ngx.ssl", "certificates and keys out of PEM and DER, for setclientcert", openSSL},
 		{"ngx.re", "split and opt", openNgxRe},
+		{"ngx.req", "add_header: a header of the request beside those of its name", openReq},
+		{"ngx.resp", "add_header: a header of the response beside those of its name; set_status: the status with a text; bypass_if_checks: no answer to If-* headers", openResp},
 		{"ngx.errlog", "the lines of the error log that lua_capture_error_log keeps, and raw_log", openErrlog},
 		{"ngx.pipe", "programs with their input and output: spawn", openPipe},
 		{"ngx.process", "which process this is: type, get_master_pid; enable_privileged_agent, signal_graceful_exit", openProcess},

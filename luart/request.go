@@ -153,7 +153,7 @@ type Request interface {
 	SetVariable(name, value string, unset bool) error
 
 	Status() int // of the response, 0 while there is none
-	SetStatus(status int)
+	SetStatus(status int, reason string)
 	HeaderSent() bool
 	HeaderOnly() bool
 	// SetHeaderOut sets (override) or adds a header of the response; an empty value

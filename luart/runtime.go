@@ -126,7 +126,6 @@ func New(cfg Config) *Runtime {
 	rt.setPackagePath()
 	rt.refuseNative()
 	rt.openAPI()
-	rt.openRespModule()
 	rt.openModules()
 	rt.openCoroutine()
 	rt.openSemaphore()

@@ -291,6 +291,31 @@ func TestProcess(t *testing.T) {
 	s.expect(t, "/", "200 OK", "master true true true"+strings.Repeat(" bad 'connections' argument: number expected and greater than 0", 2)+"\nworker\n"+strconv.Itoa(os.Getppid())+"\n"+strconv.Itoa(os.Getpid())+"\nnilAPI disabled in the current context\n")
 }
 
+// TestSetStatus is about ngx.resp.set_status, which older releases of lua-resty-core do not have.
+func TestSetStatus(t *testing.T) {
+	s := start(t, "", `
+		location /status { lua_http10_buffering off; content_by_lua_block {
+			local resp = require "ngx.resp"
+			resp.set_status(ngx.var.arg_s, ngx.var.arg_r or "")
+			ngx.say(ngx.status) resp.set_status(404, "late")
+		} }
+		location /unset { content_by_lua_block { require("ngx.resp").set_status(299, "Own") ngx.status = 200 } }`, nil)
+	for path, want := range map[string]string{
+		"/status?s=201&r=Made": "201 Made", "/status?s=404": "404 Not Found", "/status?s=404&r=Away": "404 Away",
+		"/status?s=1000&r=x": "200 OK", "/unset": "200 OK",
+	} {
+		if got, _ := s.get(t, path); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+	log := s.log(t)
+	for _, line := range []string{"attempt to set ngx.status after sending out response headers", "invalid HTTP status code 1000"} {
+		if !strings.Contains(log, line) {
+			t.Errorf("no %q in the error log:\n%s", line, log)
+		}
+	}
+}
+
 // TestBypassConditions is about ngx.resp.bypass_if_checks, which older releases of lua-resty-core do not have.
 func TestBypassConditions(t *testing.T) {
 	s := start(t, "", `

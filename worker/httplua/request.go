@@ -160,7 +160,7 @@ func (q *request) SetHeaderIn(name, value string, override bool) error {
 	switch {
 	case override || singleHeaderIn(id, name):
 		in.Set(id, field, content)
-	case value != "":
+	default:
 		in.Add(id, field, content)
 	}
 	return nil
@@ -264,9 +264,12 @@ func (q *request) Status() int {
 	return q.r.HeadersOut.Status
 }
 
-func (q *request) SetStatus(status int) {
+func (q *request) SetStatus(status int, reason string) {
 	q.r.HeadersOut.Status = status
 	q.r.HeadersOut.StatusLine = ""
+	if reason != "" && status != 101 {
+		q.r.HeadersOut.StatusLine = strconv.Itoa(status) + " " + reason
+	}
 	q.r.ErrStatus = 0
 }
 
