@@ -178,10 +178,14 @@ func (p *pattern) groups() int {
 }
 
 // exec matches from pos on. found is false without a match; text is that of an
-// error.
-func (rt *Runtime) exec(p *pattern, s string, pos int) (found bool, text string) {
+// error. again says that s is the subject of a row of matches, and this not the first.
+func (rt *Runtime) exec(t *vm.Thread, p *pattern, s string, pos int, again bool) (found bool, text string) {
 	m := &rt.re.matcher
-	m.Limit = rt.cfg.RegexMatchLimit
+	// The work of the match before, since other code may use the matcher meanwhile.
+	work := m.Work
+	m.Work = 0
+	t.Charge(work)
+	m.Limit, m.Checked = rt.cfg.RegexMatchLimit, again
 	switch err := m.Exec(p.re, s, pos, p.dfa); e := err.(type) {
 	case nil:
 		return true, ""
@@ -296,7 +300,7 @@ func reMatch(t *vm.Thread, c *Ctx) int {
 		return 2
 	}
 	ctx, pos := rt.position(t)
-	found, text := rt.exec(p, s, pos)
+	found, text := rt.exec(t, p, s, pos, false)
 	if !found {
 		t.PushNil()
 		if text == "" {
@@ -325,7 +329,7 @@ func reFind(t *vm.Thread, c *Ctx) int {
 		return findError(t, text)
 	}
 	ctx, pos := rt.position(t)
-	found, text := rt.exec(p, s, pos)
+	found, text := rt.exec(t, p, s, pos, false)
 	if !found {
 		if text != "" {
 			return findError(t, text)
@@ -378,7 +382,7 @@ func reGmatch(t *vm.Thread, c *Ctx) int {
 			t.PushNil()
 			return 1
 		}
-		found, text := rt.exec(p, s, pos)
+		found, text := rt.exec(t, p, s, pos, pos > 0)
 		if !found {
 			pos = -1
 			t.PushNil()

@@ -142,7 +142,7 @@ func reSub(t *vm.Thread, c *Ctx, global bool) int {
 			charged = len(buf)
 			t.ChargeBytes(n)
 		}
-		found, msg := rt.exec(p, s, pos)
+		found, msg := rt.exec(t, p, s, pos, pos > 0)
 		if msg != "" {
 			return findError(t, msg)
 		}

@@ -152,7 +152,7 @@ func (rt *Runtime) reSplit(t *vm.Thread) int {
 		t.PushString(text)
 		return 2
 	}
-	sp := splitter{rt: rt, p: p, s: s, pos: max(from-1, 0), start: max(from, 1), res: res}
+	sp := splitter{rt: rt, t: t, p: p, s: s, pos: max(from-1, 0), start: max(from, 1), res: res}
 	if text = sp.run(limit); text != "" {
 		t.PushNil()
 		t.PushString(text)
@@ -169,6 +169,7 @@ func (rt *Runtime) reSplit(t *vm.Thread) int {
 // splitter splits a subject; start is where the next piece begins, from 1.
 type splitter struct {
 	rt         *Runtime
+	t          *vm.Thread
 	p          *pattern
 	s          string
 	pos, start int
@@ -184,7 +185,7 @@ func (sp *splitter) add(v vm.Value) {
 
 func (sp *splitter) run(limit int) string {
 	for count := 1; limit <= 0 || count < limit; {
-		found, text := sp.rt.exec(sp.p, sp.s, min(sp.pos, len(sp.s)+1))
+		found, text := sp.rt.exec(sp.t, sp.p, sp.s, min(sp.pos, len(sp.s)+1), sp.n > 0)
 		if text != "" {
 			if sp.pos > len(sp.s) {
 				return ""

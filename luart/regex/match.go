@@ -45,6 +45,9 @@ type Matcher struct {
 	// first, -1 for groups that took no part.
 	Caps  []int32
 	Limit int // how often a match may backtrack, 0 for DefaultLimit
+	Work  int // how often the last match did
+	// Checked says that the subject is known to be valid UTF-8: it was matched before.
+	Checked bool
 
 	re      *Regexp
 	s       string
@@ -87,7 +90,7 @@ func (m *Matcher) exec(re *Regexp, s string, start int, longest bool) ExecError 
 		return ErrBadOffset
 	}
 	if re.utf && re.opts&NoUTFCheck == 0 {
-		if !utf8.ValidString(s) {
+		if !m.Checked && !utf8.ValidString(s) {
 			return ErrBadUTF
 		}
 		if start < len(s) && !utf8.RuneStart(s[start]) {
@@ -98,7 +101,9 @@ func (m *Matcher) exec(re *Regexp, s string, start int, longest bool) ExecError 
 		return re.dfaErr
 	}
 	m.prepare(re, s, start, longest)
+	all := m.total
 	e := m.search(start)
+	m.Work = all - m.total
 	m.s = ""
 	if cap(m.stack) > keepStack {
 		m.stack = nil
@@ -135,8 +140,6 @@ func (m *Matcher) search(pos int) ExecError {
 	re, s := m.re, m.s
 	limit, needed := m.steps, -1
 	for {
-		m.total -= limit - m.steps
-		m.steps = min(limit, m.total)
 		next := 0
 		if re.lead != nil && !re.anchored {
 			pos, next = re.lead.find(s, pos)
@@ -154,7 +157,10 @@ func (m *Matcher) search(pos int) ExecError {
 			needed = pos + i
 		}
 		m.keep, m.best, m.cut, m.accept = -1, -1, 0, false
+		m.steps = min(limit, m.total)
+		m.total -= m.steps
 		end, ok := m.run(0, pos, -1)
+		m.total += max(m.steps, 0)
 		if m.failure != 0 {
 			return m.failure
 		}

@@ -127,12 +127,15 @@ func TestCPULimit(t *testing.T) {
 		location /pcall { content_by_lua_block { while true do pcall(function() while true do end end) end } }
 		location /co { content_by_lua_block { coroutine.wrap(function() while true do end end)() } }
 		location /calls { content_by_lua_block { local function f() return f() end f() } }
+		location /match { content_by_lua_block { local s = ("a"):rep(18) .. "b" while true do ngx.re.match(s, "^(a+)+$") end } }
+		location /gsub { content_by_lua_block { ngx.re.gsub((("a"):rep(14) .. "b"):rep(60000), "(?:a+)+c|b", "y") } }
+		location /gmatch { content_by_lua_block { for m in ngx.re.gmatch((("a"):rep(14) .. "b"):rep(60000), "(?:a+)+c|b") do end } }
 		location /late { lua_http10_buffering off; content_by_lua_block { ngx.say("begun") ngx.flush(true) while true do end } }
 		location /none { lua_cpu_limit 0; content_by_lua_block { local x = 0 for i = 1, 3e7 do x = x + i end ngx.say(x) } }
 		location /waits { content_by_lua_block { for i = 1, 20 do ngx.sleep(0.001) for j = 1, 1e5 do end end ngx.say("done") } }
 		location /ok { content_by_lua_block { ngx.say("ok") } }
 	`, nil)
-	for _, path := range []string{"/loop", "/pcall", "/co", "/calls"} {
+	for _, path := range []string{"/loop", "/pcall", "/co", "/calls", "/match", "/gsub", "/gmatch"} {
 		s.expect(t, path, "503 Service Temporarily Unavailable", "")
 	}
 	s.expect(t, "/late", "200 OK", "begun\n")
@@ -140,8 +143,8 @@ func TestCPULimit(t *testing.T) {
 	s.expect(t, "/waits", "200 OK", "done\n")
 	s.expect(t, "/ok", "200 OK", "ok\n")
 	log := s.log(t)
-	if n := strings.Count(log, "lua entry thread aborted: CPU time limit of 50ms exceeded"); n != 5 {
-		t.Errorf("%d scripts were stopped, want 5:\n%s", n, log)
+	if n := strings.Count(log, "lua entry thread aborted: CPU time limit of 50ms exceeded"); n != 8 {
+		t.Errorf("%d scripts were stopped, want 8:\n%s", n, log)
 	}
 	if !strings.Contains(log, "stack traceback:\ncoroutine 0:\n\tcontent_by_lua(nginx.conf:") {
 		t.Errorf("no traceback:\n%s", log)
