@@ -1,6 +1,7 @@
 package http
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -182,6 +183,108 @@ func TestUnbufferedBodyInVariable(t *testing.T) {
 		c.send("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + text)
 		if got := c.all(); !strings.Contains(got, "\r\nX-Body: "+body+"\r\n") {
 			t.Errorf("got %q", got)
+		}
+	}
+}
+
+// until reads until what has come ends in a text.
+func (c *client) until(end string) string {
+	c.t.Helper()
+	text := ""
+	for !strings.HasSuffix(text, end) {
+		b, err := c.r.ReadByte()
+		if err != nil {
+			c.t.Fatalf("%v after %q", err, text)
+		}
+		text += string(b)
+	}
+	return text
+}
+
+// theirsToo is the addresses of a server of ours and, if nginx is asked, of one of nginx.
+func theirsToo(t *testing.T, servers string) map[string]string {
+	t.Helper()
+	addrs := map[string]string{"ours": startServer(t, fixedDir(t), servers)[0]}
+	if askPeers() {
+		addrs["nginx"] = startNginx(t, servers)[0]
+	}
+	return addrs
+}
+
+// TestProxyStreamsOn has an upstream that answers while the body still comes: it gets the rest, and the connection is kept.
+func TestProxyStreamsOn(t *testing.T) {
+	up, got, answer := startReader(t)
+	for who, addr := range theirsToo(t, `upstream up { server `+up+`; keepalive 4; }
+		server { LISTEN; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_request_buffering off; proxy_buffering off; location / { proxy_pass http://up; } }`) {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cl := &client{Conn: c, t: t, r: bufio.NewReader(c)}
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		for range 2 {
+			cl.send("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\nhello")
+			until(t, got, "\r\n\r\nhello")
+			answer <- "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab"
+			if text := cl.until("\r\n\r\nab"); !strings.Contains(text, "200 OK") {
+				t.Errorf("%s: %q", who, text)
+			}
+			cl.send(" wor")
+			until(t, got, " wor")
+			cl.send("ld")
+			until(t, got, "ld")
+			answer <- "cd"
+			cl.until("cd")
+		}
+		cl.send("POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+		until(t, got, "\r\n\r\n5\r\nhello\r\n")
+		answer <- "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab"
+		cl.until("\r\n\r\nab")
+		cl.send("x\r\n") // no chunk
+		until(t, got, "END")
+		if text := cl.all(); text != "" {
+			t.Errorf("%s: after a bad chunk: %q", who, text)
+		}
+		_ = c.Close()
+		cl2, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(cl2, "POST /c HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\nhello")
+		until(t, got, "\r\n\r\nhello")
+		answer <- "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab"
+		until(t, got, "END") // a connection with half a request cannot be kept
+		_ = cl2.Close()
+	}
+}
+
+// TestProxyClientSlow has a client that takes its time: the upstream's is not counted while nobody waits for it.
+func TestProxyClientSlow(t *testing.T) {
+	s := &scripted{t: t}
+	body := pattern(4 << 20)
+	s.listen(func(c *net.TCPConn) {
+		buf := make([]byte, 4096)
+		n, _ := c.Read(buf)
+		size := len(body)
+		if strings.HasPrefix(string(buf[:n]), "GET /cut") {
+			size++ // it breaks off
+		}
+		_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", size, body)
+	})
+	for who, addr := range theirsToo(t, `server { LISTEN; proxy_read_timeout 300ms; proxy_max_temp_file_size 0; location / { proxy_pass http://`+s.addr+`; } location /file/ { proxy_max_temp_file_size 1024m; proxy_pass http://`+s.addr+`/; } }`) {
+		for _, path := range []string{"/whole", "/cut", "/file/whole", "/file/cut"} {
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+			_, _ = io.WriteString(c, "GET "+path+" HTTP/1.0\r\n\r\n")
+			time.Sleep(700 * time.Millisecond) // being slow is the matter
+			all, err := io.ReadAll(c)
+			if _, got, _ := strings.Cut(string(all), "\r\n\r\n"); got != string(body) {
+				t.Errorf("%s, %s: %d bytes of %d, %v", who, path, len(got), len(body), err)
+			}
+			_ = c.Close()
 		}
 	}
 }

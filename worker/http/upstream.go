@@ -326,6 +326,7 @@ func (u *upstreamRequest) finalize(rc int) int {
 	u.endTry()
 	u.done(upstream.Fine)
 	u.closeConn()
+	u.stopSending()
 	u.pipe.release(u)
 	u.stream.release(u.r.Server)
 	if u.buf != nil {

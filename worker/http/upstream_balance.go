@@ -34,9 +34,6 @@ type Balance struct {
 	local   *localAddr
 }
 
-// unsetPeer is the address of the server that a group with a Balancer has if none is configured.
-const unsetPeer = "0.0.0.1:80"
-
 // SetBalancer gives the upstream block that is being read a Balancer. most is how many connections are kept that Balance.Keep
 // asks for; it is asked for when all of the block has been read.
 func SetBalancer(cf *conf.Conf, b Balancer, most func() int) {
@@ -46,6 +43,7 @@ func SetBalancer(cf *conf.Conf, b Balancer, most func() int) {
 		s.Name = "0.0.0.1"
 		s.Addrs = []peer.Addr{peer.TCP(netip.AddrFrom4([4]byte{0, 0, 0, 1}), 80)}
 		u.servers = append(u.servers, s)
+		u.serverless = true
 	}
 	u.redefine(cf)
 	u.unsupported = []string{"max_conns", "backup"}
@@ -147,7 +145,7 @@ func (u *upstreamRequest) choosePeer(rc *int) uint {
 		u.state().peer = u.name
 		u.r.Log(logging.Error, "no live upstreams")
 		return failNoLive
-	case u.up != nil && u.up.balancer != nil && u.peer.Name == unsetPeer:
+	case u.up != nil && u.up.serverless:
 		u.name = u.peer.Name
 		u.r.Log(logging.Error, "lua balancer: no peer set")
 		*rc = 500

@@ -41,6 +41,7 @@ type upstreamConf struct {
 	zone        *conf.Zone
 
 	balancer      Balancer
+	serverless    bool // and has to choose: no server is configured
 	balancerKeeps func() int
 	balanced      upstream.Pool // of connections to servers that it has chosen
 

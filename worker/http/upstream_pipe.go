@@ -48,7 +48,6 @@ type pipe struct {
 	rate    int64 // of proxy_limit_rate
 	began   int64 // second
 	resume  int64 // msec: nothing is read before, for the rate's sake
-	read    int64 // msec of the last read
 	waiting bool  // the request waits for resume
 	waiter  loop.Waiter
 	timer   loop.Timer
@@ -77,7 +76,7 @@ func (b *pipe) begin(u *upstreamRequest) {
 	}
 	b.decoder.HoldTrailers = u.conf.passTrailers.V
 	l := u.r.Loop()
-	b.began, b.read = l.Now().Unix(), l.NowMsec()
+	b.began = l.Now().Unix()
 }
 
 // release gives all memory back, and the file.
@@ -185,12 +184,11 @@ func (u *upstreamRequest) pull(slow bool) {
 		if err == loop.ErrAgain {
 			return
 		}
-		b.read = l.NowMsec()
 		b.total += int64(n)
 		b.end += n
 		u.state().received += int64(n)
 		if b.rate > 0 {
-			b.resume = b.read + int64(n)*1000/b.rate
+			b.resume = l.NowMsec() + int64(n)*1000/b.rate
 		}
 		u.ripen(n == 0)
 		switch {
@@ -431,6 +429,9 @@ func (u *upstreamRequest) passBody() int {
 	}
 	u.ripen(false)
 	u.action("reading upstream")
+	if u.stream.on && !u.complete && !b.over() {
+		u.sendRest()
+	}
 	if b.eager && n == 0 && !b.done {
 		if err := r.output(Buf{Flush: true}); err != nil {
 			return u.bodyPassed(err)
@@ -487,11 +488,7 @@ func (u *upstreamRequest) awaitBody() error {
 		}
 		return nil
 	}
-	left := b.read + u.timeouts.read.Milliseconds() - l.NowMsec()
-	err := loop.ErrTimeout
-	if left > 0 {
-		err = u.conn.FD.WaitRead(time.Duration(left) * time.Millisecond)
-	}
+	err := u.conn.FD.WaitRead(u.timeouts.read) // the time that a slow client has taken does not count
 	switch {
 	case u.aborted:
 		return errAborted

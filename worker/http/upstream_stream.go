@@ -15,6 +15,9 @@ type bodyStream struct {
 	tail   string // behind out
 	frame  []byte // memory for the size of a chunk
 	ended  bool   // all has been read
+
+	sending bool // sendRest is at work
+	sent    loop.Waiter
 }
 
 // readStream reads the body, or begins to. 0 is fine.
@@ -111,6 +114,53 @@ func (u *upstreamRequest) awaitClient() error {
 		return StatusError(408)
 	}
 	return err
+}
+
+// sendRest goes on with the body while the answer is already being passed on.
+func (u *upstreamRequest) sendRest() {
+	conn, s := u.conn, &u.stream
+	s.sending = true
+	u.r.Loop().Go(func() {
+		for u.conn == conn && !u.complete && u.sendPiece() {
+		}
+		s.sending = false
+		u.r.Loop().Wake(&s.sent, nil)
+	})
+}
+
+// sendPiece sends what there is, and waits for more. If it cannot be sent the answer may be good all the same; if it is the
+// client's fault that is the end.
+func (u *upstreamRequest) sendPiece() bool {
+	c, conn := u.r.Conn, u.conn
+	rc := 0
+	starved, fail := u.sendMore(&rc)
+	var err error
+	switch {
+	case fail == failFinal:
+		err = StatusError(rc)
+	case fail != 0:
+		return false
+	case u.complete:
+		return true
+	case !starved:
+		return conn.FD.WaitWrite(u.timeouts.send) == nil
+	default:
+		err = c.FD.WaitRead(u.r.Loc.ClientBodyTimeout.V)
+		c.timedout = c.timedout || errors.Is(err, loop.ErrTimeout)
+	}
+	if err != nil && u.conn == conn {
+		u.broken(errUpstream)
+		u.r.Loop().Wake(&u.pipe.waiter, errAborted)
+	}
+	return err == nil
+}
+
+// stopSending ends what sendRest does.
+func (u *upstreamRequest) stopSending() {
+	for u.stream.sending {
+		u.r.Conn.FD.CancelRead(errAborted)
+		_ = u.r.Loop().Park(&u.stream.sent, 0)
+	}
 }
 
 func (s *bodyStream) release(srv *Server) {
