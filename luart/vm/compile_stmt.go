@@ -384,7 +384,7 @@ func (c *compiler) numberFor(s *numberForStmt) {
 	l := c.enterLoop()
 	nact := len(c.active)
 	c.hidden(base, "(for index)", "(for limit)", "(for step)")
-	c.line = s.Line()
+	c.line = s.doLine
 	prep := c.emit(mkJ(opForPrep, base, 0, 0))
 	inner := len(c.active)
 	c.declare(s.v, c.reserve(1))
@@ -406,7 +406,7 @@ func (c *compiler) genericFor(s *genericForStmt) {
 	l := c.enterLoop()
 	nact := len(c.active)
 	c.hidden(base, "(for generator)", "(for state)", "(for control)")
-	c.line = s.Line()
+	c.line = s.doLine
 	start := c.emit(mkJ(opJmp, 0, 0, 0))
 	inner := len(c.active)
 	vars := c.reserve(len(s.vars))
@@ -419,7 +419,7 @@ func (c *compiler) genericFor(s *genericForStmt) {
 	c.stmts(s.Stmts)
 	c.endBlock(inner)
 	c.patch(start, c.pc())
-	c.line = s.Line()
+	c.line = s.exprLine
 	c.patch(c.emit(mkJ(opTForCall, base, len(s.vars), 0)), start+1)
 	c.patch(c.emit(mkJ(opTForLoop, base, 0, 0)), start+1)
 	c.endBlock(nact)

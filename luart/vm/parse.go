@@ -327,7 +327,7 @@ func (p *parser) statement() (s ast.Stmt, last bool) {
 		if p.peek() == tkName {
 			p.advance()
 			g := &gotoStmt{nact: len(p.fs.active)}
-			g.SetLine(line)
+			g.SetLine(p.line)
 			g.Label = p.name()
 			p.fs.block.gotos = append(p.fs.block.gotos, g)
 			return g, false
@@ -394,6 +394,7 @@ func (p *parser) numberFor(name string, line int) ast.Stmt {
 	}
 	p.enterBlock(true)
 	p.hidden("(for index)", "(for limit)", "(for step)")
+	f.doLine = p.line
 	p.check(tkDo)
 	p.enterBlock(false)
 	f.v = p.newVar(name, 0)
@@ -414,9 +415,11 @@ func (p *parser) genericFor(name string, line int) ast.Stmt {
 		p.expected(tkIn)
 	}
 	p.advance()
+	f.exprLine = p.line
 	f.Exprs = p.exprList()
 	p.enterBlock(true)
 	p.hidden("(for generator)", "(for state)", "(for control)")
+	f.doLine = p.line
 	p.check(tkDo)
 	p.enterBlock(false)
 	for i, n := range f.Names {

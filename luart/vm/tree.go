@@ -50,15 +50,19 @@ type localFunctionStmt struct {
 	f *functionExpr
 }
 
-// numberForStmt and genericForStmt are the loops with their variables.
+// numberForStmt and genericForStmt are the loops with their variables, and the
+// lines where errors of the loop itself are.
 type numberForStmt struct {
 	ast.NumberForStmt
-	v *variable
+	v      *variable
+	doLine int
 }
 
 type genericForStmt struct {
 	ast.GenericForStmt
-	vars []*variable
+	vars     []*variable
+	exprLine int // of the first expression
+	doLine   int
 }
 
 // label is a place that goto statements jump to.

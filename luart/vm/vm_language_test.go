@@ -132,6 +132,9 @@ func TestMessages(t *testing.T) {
 		{"\n\nerror('m')", "t:3: m"},
 		{"return xpcall(error, function(m) return m .. '!' end, 'x')", "false x!"},
 		{"return xpcall(error, function() error() end)", "false error in error handling"},
+		{"for i = 1,\n'x' do end", "t:2: 'for' limit must be a number"},
+		{"for i in\nnil\ndo end", "t:2: attempt to call a nil value"},
+		{"local _ = pairs()", "t:1: bad argument #1 to 'pairs' (value expected)"},
 		{"require 'no.such'", ""},
 	} {
 		got := eval(t, c.src)
@@ -159,6 +162,7 @@ func TestSyntaxErrors(t *testing.T) {
 		{"x=[[abc", "t:1: unfinished long string near '<eof>'"},
 		{"x='\\q'", "t:1: invalid escape sequence near '''"},
 		{"goto x", "t:1: undefined label 'x'"},
+		{"goto\nx", "t:2: undefined label 'x'"},
 		{"::x:: ::x::", "t:1: duplicate label 'x'"},
 		{"do goto x end local a ::x:: print(a)", "t:1: <goto x> jumps into the scope of local 'a'"},
 		{"do goto c; local y; ::c:: end return 1", "1"},
@@ -172,6 +176,11 @@ func TestSyntaxErrors(t *testing.T) {
 		{"x = \x01", "t:1: unexpected symbol near 'char(1)'"},
 		{"else", "t:1: '<eof>' expected near 'else'"},
 		{locals, "t:202: main function has more than 200 local variables"},
+		{"\nfunction f()\n" + locals + "end", "t:204: function at line 2 has more than 200 local variables"},
+		{"return f(" + strings.Repeat("f(", 3000), "t:1: chunk has too many syntax levels"},
+		{strings.Repeat("a,", 199) + "a = 1", "t:1: main function has more than 200 variable names"},
+		{strings.Repeat("a,", 198) + "a = 1", ""},
+		{"a, b = 0, {} b.b, b.a = b, 0 return a" + strings.Repeat(" + a", 2000) + " + b" + strings.Repeat(".b", 2000) + ".a", "0"},
 		{strings.Repeat("(", 250), "t:1: chunk has too many syntax levels"},
 		{"x = f(" + strings.Repeat("b,", 260) + "c)", "t:1: function or expression too complex"},
 	} {
