@@ -96,7 +96,9 @@ func TestHandoverIsInterrupted(t *testing.T) {
 	case <-time.After(50 * time.Millisecond):
 	}
 	h.Interrupt()
-	if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) {
+	if err := <-done; errors.Is(err, unix.ETOOMANYREFS) {
+		return
+	} else if !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatal(err)
 	}
 	if got := h.Answers(); len(got) != 0 {

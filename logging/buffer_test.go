@@ -62,7 +62,7 @@ func TestBufferOfASlowFile(t *testing.T) {
 	in := bufio.NewReader(r)
 	got, last := 0, -1
 	for got < n-int(f.Lost()) {
-		if err := r.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := r.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		line, err := in.ReadString('\n')
@@ -77,7 +77,7 @@ func TestBufferOfASlowFile(t *testing.T) {
 		last = k
 		got++
 	}
-	for end := time.Now().Add(20 * time.Second); (f.FD() >= 0 || told.Load() == 0) && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); (f.FD() >= 0 || told.Load() == 0) && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	c := f.Counters()
@@ -120,7 +120,7 @@ func TestFlushNow(t *testing.T) {
 	if err := files.DropBuffer(b); err != nil {
 		t.Error(err)
 	}
-	files.Drain(20 * time.Second)
+	files.Drain(time.Minute)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -204,6 +204,9 @@ func TestStorm(t *testing.T) {
 			}
 		}
 		running = alive
+		if len(running) == 0 && (rotations < 3 || kills == 0) {
+			running = append(running, start()) // it was over too soon to be a storm
+		}
 		if len(running) > 0 && time.Since(lastKill) >= killEvery && kills < started-1 && (kills < 4 || count > 4000) {
 			lastKill = time.Now()
 			p := running[rand.IntN(len(running))]
