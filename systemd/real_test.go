@@ -389,6 +389,9 @@ func TestUnits(t *testing.T) {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		t.Skip(err)
 	}
+	if os.Getuid() != 0 {
+		t.Skip("systemd-analyze looks at directories of root's")
+	}
 	dir := t.TempDir()
 	args := []string{"verify"}
 	for _, u := range unitFiles {

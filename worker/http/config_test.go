@@ -116,6 +116,9 @@ func TestConfigErrorsAsNginx(t *testing.T) {
 	if err != nil {
 		t.Skip("no nginx to compare with")
 	}
+	if os.Geteuid() != 0 {
+		t.Skip("nginx opens its own log even to test a file, which is root's")
+	}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "nginx.conf")
 	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o755); err != nil {

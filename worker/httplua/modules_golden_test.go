@@ -19,7 +19,7 @@ func TestModulesAsOriginals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, "lua_shared_dict locks 1m;", "location / { content_by_lua_file "+script+"; }", nil)
+	s := start(t, "lua_shared_dict locks 1m;", `location / { content_by_lua_file "`+script+`"; }`, nil)
 	_, body := s.get(t, "/")
 	body = regexp.MustCompile(`[^\s"]*/[a-z0-9]+\.lua:\d+: `).ReplaceAllString(body, "")
 	have := strings.Split(body, "\n")
