@@ -199,6 +199,7 @@ func (c *Ctx) sendHeader() int {
 func (c *Ctx) begin() int {
 	if c.req.MethodID() == 0x0004 {
 		c.headerOnly = true
+		c.req.SetHeaderOnly()
 	}
 	if !c.headerSent && !c.buffering && c.settings.HTTP10Buffering && c.req.HTTPVersion() < 1001 &&
 		!c.req.HeaderSent() && !c.req.HasContentLength() {

@@ -190,6 +190,7 @@ func (r *fakeRequest) Status() int               { return r.status }
 func (r *fakeRequest) SetStatus(n int, _ string) { r.status = n }
 func (r *fakeRequest) HeaderSent() bool          { return r.headerSent }
 func (r *fakeRequest) HeaderOnly() bool          { return false }
+func (r *fakeRequest) SetHeaderOnly()            {}
 func (r *fakeRequest) SetHeaderOut(name, value string, override bool) (bool, error) {
 	if strings.EqualFold(name, "Content-Type") {
 		r.contentType = value

@@ -156,6 +156,7 @@ type Request interface {
 	SetStatus(status int, reason string)
 	HeaderSent() bool
 	HeaderOnly() bool
+	SetHeaderOnly() // tells the filters of the header before it is sent
 	// SetHeaderOut sets (override) or adds a header of the response; an empty value
 	// removes it. mime reports whether it was the content type.
 	SetHeaderOut(name, value string, override bool) (mime bool, err error)

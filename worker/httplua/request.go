@@ -275,6 +275,7 @@ func (q *request) SetStatus(status int, reason string) {
 
 func (q *request) HeaderSent() bool { return q.r.HeaderSent }
 func (q *request) HeaderOnly() bool { return q.r.HeaderOnly }
+func (q *request) SetHeaderOnly()   { q.r.HeaderOnly = true }
 
 func (q *request) HasContentLength() bool   { return q.r.HeadersOut.ContentLengthN >= 0 }
 func (q *request) SetContentLength(n int64) { q.r.HeadersOut.ContentLengthN = n }
