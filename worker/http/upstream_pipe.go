@@ -158,6 +158,13 @@ const pullMost = 1 << 20
 
 // pull reads what there is, as far as there is room. While the client is slow what is ready makes room by going to the file.
 func (u *upstreamRequest) pull(slow bool) {
+	before := u.r.Conn.action // which may be with the client
+	u.action("reading upstream")
+	u.fill(slow)
+	u.action(before)
+}
+
+func (u *upstreamRequest) fill(slow bool) {
 	b := &u.pipe
 	l := u.r.Loop()
 	for begun := b.total; !b.over() && u.conn.FD.Readable; {
@@ -433,12 +440,13 @@ func (u *upstreamRequest) passBody() int {
 		u.sendRest()
 	}
 	if b.eager && n == 0 && !b.done {
-		if err := r.output(Buf{Flush: true}); err != nil {
+		if err := u.passOn(Buf{Flush: true}); err != nil {
 			return u.bodyPassed(err)
 		}
 	}
 	held := u.buffering && r.Parent != nil && r.sub.capture
 	for {
+		u.action("reading upstream")
 		if !b.over() {
 			u.pull(held)
 		}
@@ -459,12 +467,12 @@ func (u *upstreamRequest) passBody() int {
 			if piece.Last = b.done && b.empty(); piece.Last {
 				u.sendTrailers()
 			}
-			if err := r.output(piece); err != nil || piece.Last {
+			if err := u.passOn(piece); err != nil || piece.Last {
 				return u.bodyPassed(err)
 			}
 		case b.done:
 			u.sendTrailers()
-			return u.bodyPassed(r.output(Buf{Last: true}))
+			return u.bodyPassed(u.passOn(Buf{Last: true}))
 		case b.err != nil:
 			return u.bodyPassed(b.err)
 		default:
@@ -473,6 +481,12 @@ func (u *upstreamRequest) passBody() int {
 			}
 		}
 	}
+}
+
+// passOn gives the client a piece of the body.
+func (u *upstreamRequest) passOn(b Buf) error {
+	u.action("sending to client")
+	return u.r.output(b)
 }
 
 // awaitBody waits until there is something to read, and may be.
