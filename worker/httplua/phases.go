@@ -70,7 +70,8 @@ func (q *request) needBody(l *locConf) int {
 // request gets when there is none.
 func (q *request) load(x *code) (*vm.Function, int) {
 	rt := q.lua.Runtime()
-	if q.own == nil && x.fn.fn != nil {
+	shared := rt == q.w.rt // what is kept is of the worker's machine
+	if shared && x.fn.fn != nil {
 		if q.LogEnabled(luart.LevelDebug) {
 			luart.TraceHit(q, x.key, x.fn.ref)
 		}
@@ -92,7 +93,7 @@ func (q *request) load(x *code) (*vm.Function, int) {
 		q.r.Log(logging.Error, "%s", err.Error())
 		return nil, luart.LoadStatus(err)
 	}
-	if q.own == nil && x.script == nil {
+	if shared && x.script == nil {
 		*x.fn = cached{fn, ref}
 	}
 	return fn, luart.OK
