@@ -290,6 +290,7 @@ func TestReopenAndReplace(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
+	f.SetSync()
 	fd := f.FD()
 	write := func(s string) {
 		if _, err := f.Write([]byte(s)); err != nil {
@@ -425,6 +426,7 @@ func TestFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.SetSync()
 	defer f.Close()
 	ballast := dir + "/ballast"
 	if err := os.WriteFile(ballast, make([]byte, 64<<10), 0o600); err != nil {
@@ -489,6 +491,7 @@ func TestPipeAndClosedFile(t *testing.T) {
 	}
 	w.Close()
 	f := NewFile("pipe", fd)
+	f.SetSync()
 	if _, err := f.Write([]byte("line\n")); err != nil {
 		t.Fatal(err)
 	}

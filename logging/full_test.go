@@ -162,6 +162,7 @@ func TestFullDiskLacksNewline(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
+	f.SetSync()
 	long := strings.Repeat("x", 4096) + "\n"
 	if _, err := f.Write([]byte(long)); err != nil {
 		t.Fatal(err)

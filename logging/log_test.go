@@ -23,6 +23,7 @@ func newTestLog(t testing.TB, lv Level, format Format) (*Log, func() string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.SetSync()
 	t.Cleanup(func() { f.Close() })
 	l := New()
 	l.SetClock(func() time.Time { return testTime })
