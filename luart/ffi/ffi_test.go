@@ -269,3 +269,14 @@ func BenchmarkWrite(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+// TestNginxFunctions compares with what ngx_lua's ffi said of nginx's own.
+func TestNginxFunctions(t *testing.T) {
+	golden, err := os.ReadFile("testdata/nginx.golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := run(t, "testdata/nginx.lua"); got != string(golden) {
+		t.Errorf("got\n%swant\n%s", got, golden)
+	}
+}

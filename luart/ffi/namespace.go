@@ -48,6 +48,9 @@ func (l *library) function(t *vm.Thread, name string) vm.Value {
 	}
 	fn := functions[s.name]
 	if fn == nil {
+		fn = nginxFunctions[s.name]
+	}
+	if fn == nil {
 		t.Errorf("perilune does not provide the C function '%s'", s.name)
 	}
 	if !fn.fits(s.ct) {
