@@ -18,8 +18,11 @@ type SubrequestOptions struct {
 
 // Subrequest is a subrequest whose response is kept from the client.
 type Subrequest interface {
-	Wait() error // parks until it has ended
-	Abort()      // ends its Lua code, because the client has gone
+	// Start has it run beside the caller; Wait parks until it has ended, and runs it on
+	// the goroutine of the caller if it was not started.
+	Start()
+	Wait() error
+	Abort() // ends its Lua code, because the client has gone
 	Status() int
 	Body() (data []byte, truncated bool)
 	EachHeaderOut(f func(name, value string)) // but for the length
@@ -113,10 +116,12 @@ func capture(t *vm.Thread, c *Ctx, queries []query) int {
 	subs := make([]Subrequest, len(options))
 	for i := range options {
 		var err error
-		if subs[i], err = c.req.StartSubrequest(&options[i]); err != nil {
+		if subs[i], err = c.req.NewSubrequest(&options[i]); err != nil {
+			start(subs[:i])
 			return raise(t, "%s", err.Error())
 		}
 	}
+	start(subs[1:])
 	u := c.current(t)
 	if u != nil {
 		u.subrequests += len(subs)
@@ -145,6 +150,12 @@ func capture(t *vm.Thread, c *Ctx, queries []query) int {
 		t.Push(c.rt.captured(s).Value())
 	}
 	return len(subs)
+}
+
+func start(subs []Subrequest) {
+	for _, s := range subs {
+		s.Start()
+	}
 }
 
 // captured is the result of a subrequest.

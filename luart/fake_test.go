@@ -243,7 +243,7 @@ func (r *fakeRequest) CheckURI(uri string, log bool) (string, string, bool) {
 }
 func (r *fakeRequest) OnAbort(func())              {}
 func (r *fakeRequest) Stream(bool) (Stream, error) { return nil, ErrClientAborted }
-func (r *fakeRequest) StartSubrequest(*SubrequestOptions) (Subrequest, error) {
+func (r *fakeRequest) NewSubrequest(*SubrequestOptions) (Subrequest, error) {
 	return nil, ErrClientAborted
 }
 func (r *fakeRequest) SendHeader() int    { r.headerSent = true; return OK }

@@ -189,8 +189,8 @@ type Request interface {
 	// the body. The error is for Lua code.
 	Stream(raw bool) (Stream, error)
 
-	// StartSubrequest starts a subrequest.
-	StartSubrequest(o *SubrequestOptions) (Subrequest, error)
+	// NewSubrequest makes a subrequest, which its Start or Wait starts.
+	NewSubrequest(o *SubrequestOptions) (Subrequest, error)
 
 	// Balancer is the try that is being decided on, nil at other times. upstream tells whether the request is, or was, with an
 	// upstream.

@@ -51,6 +51,10 @@ type SubrequestOptions struct {
 	// NoBody gives the subrequest an empty body although its header speaks of the parent's.
 	NoBody bool
 
+	// Held has it start when StartHeld or Wait is called: by Wait on the goroutine of the caller, unless others who are
+	// ready go first.
+	Held bool
+
 	// Prepare is called before the subrequest starts, to give it what modules keep of a request: contexts in Ctx,
 	// variables by SetVariable.
 	Prepare func(sr *Request)
@@ -59,6 +63,7 @@ type SubrequestOptions struct {
 // subState is what a request keeps of subrequests: of itself if it is one, and of those in its output.
 type subState struct {
 	depth    int // subrequests that may be nested in it
+	held     bool
 	capture  bool
 	discard  bool // with capture: what is captured is of no interest
 	finished bool // its handlers have ended
@@ -135,8 +140,18 @@ func (r *Request) Subrequest(uri, args []byte, o *SubrequestOptions) (*Request, 
 	}
 	r.Retain()
 	sr.engine.phase = sr.MainConf.serverRewrite
-	s.loop.Go(sr.startSub)
+	if sr.sub.held = o.Held; !o.Held {
+		s.loop.Go(sr.startSub)
+	}
 	return sr, nil
+}
+
+// StartHeld has a subrequest that was held start when the caller parks.
+func (r *Request) StartHeld() {
+	if r.sub.held {
+		r.sub.held = false
+		r.Server.loop.Go(r.startSub)
+	}
 }
 
 // startSub runs the phases of a subrequest.
@@ -223,6 +238,11 @@ func (r *Request) shareVars(parent *Request, mode VarsMode) {
 // be closed.
 func (r *Request) Wait() error {
 	s := r.sub
+	if s.held && r.Server.loop.NobodyReady() {
+		s.held = false
+		r.startSub()
+	}
+	r.StartHeld()
 	if !r.Ended() {
 		if err := r.Server.loop.Park(&s.waiter, 0); err != nil {
 			return err

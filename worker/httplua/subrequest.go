@@ -19,8 +19,8 @@ var (
 	errSubrequest   = errors.New("failed to issue subrequest: -1")
 )
 
-// StartSubrequest starts a subrequest.
-func (q *request) StartSubrequest(o *luart.SubrequestOptions) (luart.Subrequest, error) {
+// NewSubrequest makes a subrequest, which its Start or Wait starts.
+func (q *request) NewSubrequest(o *luart.SubrequestOptions) (luart.Subrequest, error) {
 	if o.MethodName == "" {
 		q.r.Log(logging.Error, "unsupported HTTP method: %d", o.MethodID)
 		return nil, errVariable
@@ -36,7 +36,7 @@ func (q *request) StartSubrequest(o *luart.SubrequestOptions) (luart.Subrequest,
 		}
 	}
 	opts := &http.SubrequestOptions{
-		Method: http.Method(o.MethodID), MethodName: o.MethodName, Body: o.Body, Capture: true, LogPrefix: "lua ", Vars: http.NewVars,
+		Method: http.Method(o.MethodID), MethodName: o.MethodName, Body: o.Body, Capture: true, Held: true, LogPrefix: "lua ", Vars: http.NewVars,
 		Prepare: func(sr *http.Request) { q.prepare(sr, o) }, Failed: q.w.failCaptured,
 	}
 	switch {
@@ -84,6 +84,7 @@ func (w *Worker) failCaptured(sr *http.Request, rc int) {
 	sub.lua.SendHeader()
 }
 
+func (s subrequest) Start()      { s.r.StartHeld() }
 func (s subrequest) Wait() error { return s.r.Wait() }
 
 // Abort ends the Lua code of the subrequest.

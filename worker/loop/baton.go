@@ -153,7 +153,7 @@ func (l *Loop) Yield(w *Waiter) error {
 	if l.stopped {
 		return ErrStopped
 	}
-	if l.nready == 0 && l.next == nil {
+	if l.NobodyReady() {
 		return nil
 	}
 	w.prepare()
@@ -165,6 +165,9 @@ func (l *Loop) Yield(w *Waiter) error {
 	w.state = waitIdle
 	return w.err
 }
+
+// NobodyReady reports whether the caller would get the baton back at once if it let go of it now.
+func (l *Loop) NobodyReady() bool { return l.nready == 0 && l.next == nil }
 
 // Enqueue puts the caller behind those that are ready. When its turn comes task runs, as a task of its own, unless the
 // caller takes the place before, by TakePlace: it is for a caller that goes on to do something that may park, but
