@@ -32,7 +32,7 @@ func controlAPI() []Function {
 func ngxExit(t *vm.Thread, c *Ctx) int {
 	n, ok := t.Arg(1).AsNumber()
 	if !ok {
-		return raise(t, "bad argument #1 to 'exit' (cannot convert '%s' to 'int')", t.Arg(1).TypeName())
+		return ffiError(t, 2, "ngx_lua_ffi_exit", t.Arg(1))
 	}
 	status := int(n)
 	if status == Again || status == Done {
