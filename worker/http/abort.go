@@ -36,12 +36,23 @@ func (c *Conn) clientGone() {
 	if r.onAbort == nil {
 		return
 	}
-	if r.abortBehindInput && c.FD.Pending() {
-		return
+	var failure error
+	if r.abortBehindInput {
+		pending, err := c.FD.Pending()
+		if pending {
+			return
+		}
+		failure = err
 	}
 	f := r.onAbort
 	r.onAbort = nil
-	r.Log(logging.Info, "client prematurely closed connection")
+	switch {
+	case r.abortBehindInput && c.errored: // a message has told of it
+	case failure != nil:
+		r.LogErr(logging.Info, failure, "client prematurely closed connection")
+	default:
+		r.Log(logging.Info, "client prematurely closed connection")
+	}
 	f()
 }
 

@@ -35,6 +35,9 @@ func (r *Request) BodyDiscarded() bool { return r.Main.engine.discarding && r.Ma
 // TimedOut reports whether the client has taken too long.
 func (r *Request) TimedOut() bool { return r.Conn.timedout }
 
+// Broken reports whether nothing can be sent to the client any more.
+func (r *Request) Broken() bool { return r.Conn.errored }
+
 // SetBody replaces the body that ReadBody has read.
 func (r *Request) SetBody(data []byte) {
 	b := &r.bodyOwner().body

@@ -168,7 +168,6 @@ func (c *Conn) sendFailed(r *Request, err error) error {
 	if !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) && !errors.Is(err, unix.ETIMEDOUT) && !errors.Is(err, unix.ENOTCONN) {
 		lv = logging.Alert
 	}
-	c.action = "sending to client"
 	r.LogErr(lv, err, "writev() failed")
 	return errClosed
 }
@@ -176,7 +175,6 @@ func (c *Conn) sendFailed(r *Request, err error) error {
 // sendTimedOut is for a client that takes nothing for send_timeout.
 func (c *Conn) sendTimedOut(r *Request) error {
 	c.timedout, c.errored = true, true
-	c.action = "sending to client"
 	r.LogErr(logging.Info, unix.ETIMEDOUT, "client timed out")
 	return errClosed
 }

@@ -74,7 +74,7 @@ func TestSlowFiles(t *testing.T) {
 	}
 	c := ts.dial()
 	c.send("GET /time/large HTTP/1.1\r\nHost: x\r\n\r\n")
-	ts.errorLog("client timed out (110: Connection timed out) while sending to client, client: 127.0.0.1")
+	ts.errorLog("client timed out (110: Connection timed out) while sending response to client, client: 127.0.0.1")
 	_ = c.Close()
 	c = ts.dial()
 	c.send("GET /large?gone HTTP/1.1\r\nHost: x\r\n\r\n")

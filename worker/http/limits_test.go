@@ -51,7 +51,7 @@ func TestTimeouts(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.send("GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
-	ts.errorLog(`client timed out (110: Connection timed out) while sending to client, client: 127.0.0.1, server: , request: "GET /big HTTP/1.1", host: "x"`)
+	ts.errorLog(`client timed out (110: Connection timed out), client: 127.0.0.1, server: , request: "GET /big HTTP/1.1", host: "x"`)
 	ts.none()
 }
 

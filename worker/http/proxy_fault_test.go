@@ -50,7 +50,7 @@ func TestProxyAbort(t *testing.T) {
 		_ = cl.Close()
 		waitFor(t, func() bool { _, open := up.counts(); return open == 0 })
 	}
-	ts.errorLog("client prematurely closed connection, so upstream connection is closed too while reading")
+	ts.errorLog("epoll_wait() reported that client prematurely closed connection, so upstream connection is closed too while sending request to upstream")
 	waitFor(t, func() (ok bool) {
 		ts.do(func() { ok = ts.s.Active() == 0 })
 		return ok

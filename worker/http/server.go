@@ -211,8 +211,10 @@ func (s *Server) reuseIdle() {
 func (s *Server) CloseIdle() {
 	for c := s.idle.first; c != nil; {
 		next := c.idleNext
-		if c.keepalive && !c.keepsMinimum() && !c.FD.Pending() {
-			c.closeIdle()
+		if c.keepalive && !c.keepsMinimum() {
+			if pending, _ := c.FD.Pending(); !pending {
+				c.closeIdle()
+			}
 		}
 		c = next
 	}

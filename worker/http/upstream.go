@@ -259,6 +259,16 @@ func (u *upstreamRequest) unlist() {
 
 var errAborted = errors.New("the client is gone")
 
+// logGone writes that the client is gone, and how.
+func (u *upstreamRequest) logGone(effect string) {
+	msg := "epoll_wait() reported that client prematurely closed connection" + effect
+	if _, err := u.r.Conn.FD.Pending(); err != nil {
+		u.r.LogErr(logging.Info, err, msg)
+		return
+	}
+	u.r.Log(logging.Info, "%s", msg)
+}
+
 // abort ends the waits of a request whose client is gone.
 func (u *upstreamRequest) abort() {
 	if u.aborted || !u.watched {
@@ -268,10 +278,10 @@ func (u *upstreamRequest) abort() {
 	l := u.r.Loop()
 	switch {
 	case u.resolving:
-		u.r.Log(logging.Info, "client prematurely closed connection")
+		u.logGone("")
 		u.query.Cancel(l, errAborted)
 	case u.conn != nil:
-		u.r.Log(logging.Info, "client prematurely closed connection, so upstream connection is closed too")
+		u.logGone(", so upstream connection is closed too")
 		u.conn.FD.Cancel(errAborted)
 		u.r.Conn.FD.Cancel(errAborted)
 		l.Wake(&u.pipe.waiter, errAborted)

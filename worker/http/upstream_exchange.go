@@ -46,8 +46,8 @@ func (u *upstreamRequest) converse(rc *int) uint {
 				return failFinal
 			}
 		case u.complete:
-			u.action("reading response header from upstream")
 			err = u.waitHeader()
+			u.action("reading response header from upstream")
 		case !c.FD.Writable:
 			c.OnIdle(func() { c.FD.Cancel(errReadable) })
 			err = c.FD.WaitWrite(u.timeouts.send)

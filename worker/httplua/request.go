@@ -331,7 +331,7 @@ func (q *request) LeaveUnread() int {
 }
 
 func (q *request) Flush(wait bool) error {
-	debug := q.LogEnabled(luart.LevelDebug)
+	debug, broken := q.LogEnabled(luart.LevelDebug), q.r.Broken()
 	if debug {
 		q.waited = false
 		q.r.Main.OnWait = q.logWait
@@ -344,7 +344,10 @@ func (q *request) Flush(wait bool) error {
 	if err == nil {
 		return nil
 	}
-	if q.r.TimedOut() {
+	switch {
+	case broken:
+		return err
+	case q.r.TimedOut():
 		return luart.ErrTimeout
 	}
 	return luart.ErrClientAborted

@@ -262,11 +262,15 @@ func (f *FD) wrote(n, want int, errno syscall.Errno) (int, error) {
 // The system calls below never block, so the Go scheduler need not hear of
 // them.
 
-// Pending reports whether there are bytes to read in the socket's buffer.
-func (f *FD) Pending() bool {
+// Pending reports whether there are bytes to read in the socket's buffer. The error is
+// that of a connection that has failed, which is told only once.
+func (f *FD) Pending() (bool, error) {
 	var b [1]byte
 	n, errno := rawRecv(f.Sysfd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	return errno == 0 && n > 0
+	if errno != 0 && errno != unix.EAGAIN {
+		return false, errno
+	}
+	return errno == 0 && n > 0, nil
 }
 
 func rawRead(fd int, b []byte) (int, syscall.Errno) {
