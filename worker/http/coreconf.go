@@ -250,11 +250,6 @@ func setErrorLog(cf *conf.Conf, c any) error {
 	if err != nil {
 		return err
 	}
-	for _, old := range lc.ErrorLogs.V {
-		if old.Target == d.Target {
-			return conf.DirectiveError("is duplicate")
-		}
-	}
 	// Registered now, so that the master opens the file with all others.
 	logging.New().AddDirective(cf.Cycle.Files, d)
 	lc.ErrorLogs.Set(append(lc.ErrorLogs.V, d))

@@ -16,7 +16,7 @@ func setLimitExcept(cf *conf.Conf, c any) error {
 	le := &limitExcept{}
 	for _, name := range cf.Args[1:] {
 		m := ParseMethod([]byte(name))
-		if m == MethodUnknown {
+		if m == MethodUnknown || m == MethodConnect {
 			return conf.Errorf("invalid method \"%s\"", name)
 		}
 		le.methods |= m

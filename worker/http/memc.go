@@ -75,6 +75,8 @@ func init() {
 			"A bit of a value's flags that says that it is compressed with gzip; 0, the default, is none."),
 		loc("memcached_socket_keepalive", conf.Flag, conf.SetFlag(func(c *memcConf) *conf.Setting[bool] { return &c.up.socketKeepalive }),
 			"Whether connections to memcached servers get SO_KEEPALIVE; off by default."),
+		loc("memcached_bind", conf.Take12, func(cf *conf.Conf, c any) error { return c.(*memcConf).up.setBind(cf) },
+			"Address that connections to memcached servers come from, which may have variables; transparent lets it be another host's; off takes back what outer levels say."),
 		loc("memcached_next_upstream_tries", conf.Take1, conf.SetNum(func(c *memcConf) *conf.Setting[int] { return &c.up.nextTries }),
 			"How many servers are asked at most; 0, the default, is no limit."),
 		loc("memcached_next_upstream_timeout", conf.Take1, conf.SetMsec(func(c *memcConf) *conf.Setting[time.Duration] { return &c.up.nextTimeout }),

@@ -16,8 +16,11 @@ type proxyBind struct {
 	transparent bool
 }
 
-func setProxyBind(cf *conf.Conf, c any) error {
-	s := &c.(*proxyConf).bind
+func setProxyBind(cf *conf.Conf, c any) error { return c.(*proxyConf).setBind(cf) }
+
+// setBind handles proxy_bind and its like.
+func (pc *proxyConf) setBind(cf *conf.Conf) error {
+	s := &pc.bind
 	if s.IsSet {
 		return conf.ErrDuplicate
 	}

@@ -94,14 +94,15 @@ const (
 	fail404
 	fail429
 	failOff
-	failNoLive // there is no next server
-	failFinal  // nor is one wanted
+	failUpdating // of the cache, which is not there; nginx takes it
+	failNoLive   // there is no next server
+	failFinal    // nor is one wanted
 )
 
 var nextUpstreamNames = map[string]uint{
 	"error": failError, "timeout": failTimeout, "invalid_header": failInvalidHeader, "non_idempotent": failNonIdempotent,
 	"http_500": fail500, "http_502": fail502, "http_503": fail503, "http_504": fail504, "http_403": fail403, "http_404": fail404,
-	"http_429": fail429, "off": failOff,
+	"http_429": fail429, "off": failOff, "updating": failUpdating,
 }
 
 // Headers of responses that can be ignored.

@@ -167,7 +167,6 @@ func proxyHandler(r *Request) int {
 	if rc := u.create(); rc != 0 {
 		return u.finalize(rc)
 	}
-	u.bound = u.bindAddr()
 	if pass.upstream != nil {
 		u.use(pass.upstream)
 	} else if rc := u.findGroup(&url); rc != 0 {
@@ -179,6 +178,7 @@ func proxyHandler(r *Request) int {
 // serve asks one server after the other until one has answered, and passes its answer on.
 func (u *upstreamRequest) serve() int {
 	u.begun = u.r.Loop().NowMsec()
+	u.bound = u.bindAddr()
 	u.tries.Begin(u.group, u.hashKey())
 	if most := u.conf.nextTries.V; most > 0 {
 		u.tries.Left = min(u.tries.Left, most)

@@ -67,7 +67,7 @@ func (u *upstreamRequest) toClient(rc *int, running *bool) {
 		case err == nil:
 		case errors.Is(err, loop.ErrTimeout):
 			r.LogErr(logging.Error, unix.ETIMEDOUT, "upstream timed out")
-			*rc = 504
+			*rc = Error // the header has been sent
 			return
 		default:
 			return
@@ -92,7 +92,7 @@ func (u *upstreamRequest) fromClient(rc *int) {
 			if err != nil {
 				if errors.Is(err, loop.ErrTimeout) {
 					r.LogErr(logging.Error, unix.ETIMEDOUT, "upstream timed out")
-					*rc = 504
+					*rc = Error // the header has been sent
 				}
 				return
 			}
