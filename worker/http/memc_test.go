@@ -118,3 +118,32 @@ func TestMemcached(t *testing.T) {
 	}
 	ts.none()
 }
+
+// TestMemcachedBind has a server that answers with the address that the connection comes from.
+func TestMemcachedBind(t *testing.T) {
+	s := &scripted{t: t}
+	s.listen(func(c *net.TCPConn) {
+		_, _ = c.Read(make([]byte, 100))
+		from := c.RemoteAddr().(*net.TCPAddr).IP.String()
+		_, _ = fmt.Fprintf(c, "VALUE k 0 %d\r\n%s\r\nEND\r\n", len(from), from)
+	})
+	ts := serve(t, "server { listen 127.0.0.1:8000; memcached_bind 127.0.0.9; set $memcached_key k; location / { memcached_pass "+s.addr+"; } location /off { memcached_bind off; memcached_pass "+s.addr+"; } location /arg { memcached_bind $arg_a; memcached_pass "+s.addr+"; } }")
+	for uri, want := range map[string]string{"/": "127.0.0.9", "/off": "127.0.0.1", "/arg?a=127.0.0.8": "127.0.0.8", "/arg": "127.0.0.1"} {
+		c := ts.dial()
+		c.send("GET " + uri + " HTTP/1.0\r\n\r\n")
+		if got := c.all(); !strings.HasSuffix(got, "\r\n\r\n"+want) {
+			t.Errorf("%s: %q", uri, got)
+		}
+	}
+}
+
+// TestErrorLogTwice has one file named twice, as nginx allows.
+func TestErrorLogTwice(t *testing.T) {
+	dir := t.TempDir()
+	if got := ourMessages(t, dir, "events {}\nhttp { server { listen 127.0.0.1:8000; location / { error_log a; error_log a warn; proxy_next_upstream error updating; proxy_pass http://127.0.0.1; } } }"); got != "" {
+		t.Error(got)
+	}
+	if got := ourMessages(t, dir, "events {}\nhttp { server { location / { limit_except CONNECT { } } } }"); !strings.Contains(got, `invalid method "CONNECT"`) {
+		t.Error(got)
+	}
+}
