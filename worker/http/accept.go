@@ -198,16 +198,13 @@ func (s *Server) accept(ln *listener) bool {
 		s.freeConns = append(s.freeConns, c)
 		return true
 	}
-	c.port = ln.port
-	c.addr = ln.port.single
-	c.Start = s.loop.Now()
 	c.startMsec = s.loop.NowMsec()
 	s.active++
 	s.countersChanged()
 	s.handled++
 	c.state = connWait
 	c.action = "waiting for request"
-	if !c.resolve() {
+	if !c.resolve(ln.port) {
 		c.close()
 		return true
 	}
@@ -238,11 +235,11 @@ func (s *Server) logAccept(lv logging.Level, errno syscall.Errno) {
 func (c *Conn) setRemote(sa *sockaddr) {
 	switch binary.NativeEndian.Uint16(sa[:2]) {
 	case unix.AF_INET:
-		c.RemotePort = int(binary.BigEndian.Uint16(sa[2:4]))
+		c.RemotePort = binary.BigEndian.Uint16(sa[2:4])
 		c.Binary = append(c.Binary[:0], sa[4:8]...)
 		c.Remote = netip.AddrFrom4([4]byte(sa[4:8])).String()
 	case unix.AF_INET6:
-		c.RemotePort = int(binary.BigEndian.Uint16(sa[2:4]))
+		c.RemotePort = binary.BigEndian.Uint16(sa[2:4])
 		c.Binary = append(c.Binary[:0], sa[8:24]...)
 		c.Remote = netip.AddrFrom16([16]byte(sa[8:24])).String()
 	default:

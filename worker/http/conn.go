@@ -31,28 +31,27 @@ type Conn struct {
 	FD       loop.FD
 	Number   uint64 // as in the error log: *N
 	Requests int    // requests so far, this one included ($connection_requests)
-	Start    time.Time
 	Server   *Server
 
-	Remote     string // address without the port; "unix:" for unix sockets
-	RemotePort int
-	Binary     []byte // address in network byte order ($binary_remote_addr)
-	debug      bool   // debug_connection names the client
-	Listening  *conf.Listening
-	BytesOut   int64 // sent, all requests together
+	Remote    string // address without the port; "unix:" for unix sockets
+	Binary    []byte // address in network byte order ($binary_remote_addr)
+	Listening *conf.Listening
+	BytesOut  int64 // sent, all requests together
 
-	state     connStage
-	running   bool // run is under way, on some stack
-	isIdle    bool // in the server's list of idle connections
-	keepalive bool // waits for another request than the first
-	errored   bool // nothing can be sent any more
-	timedout  bool
-	nodelay   bool
-	corked    bool
-	writing   bool // a goroutine waits for room in the socket
-	action    string
+	RemotePort  uint16
+	state       connStage
+	running     bool // run is under way, on some stack
+	isIdle      bool // in the server's list of idle connections
+	keepalive   bool // waits for another request than the first
+	errored     bool // nothing can be sent any more
+	timedout    bool
+	nodelay     bool
+	corked      bool
+	writing     bool // a goroutine waits for room in the socket
+	debug       bool // debug_connection names the client
+	awaitsProxy bool // the connection begins with a header of the PROXY protocol
+	action      string
 
-	port      *listenPort
 	addr      *address
 	startMsec int64
 	timer     loop.Timer
@@ -67,11 +66,8 @@ type Conn struct {
 	rest               time.Duration // of keepalive_timeout, behind keepalive_min_timeout
 	lingerEnd          int64         // msec
 
-	local     netip.AddrPort
-	localText string
-
-	awaitsProxy bool         // the connection begins with a header of the PROXY protocol
-	proxy       *proxyHeader // what it said, nil if nothing
+	local *localAddress // nil until it is asked for
+	proxy *proxyHeader  // what the PROXY protocol said, nil if nothing
 }
 
 func (s *Server) newConn() *Conn {
@@ -86,36 +82,48 @@ func (s *Server) newConn() *Conn {
 	return c
 }
 
+// localAddress is an address that a client connected to.
+type localAddress struct {
+	netip.AddrPort
+	text string // without the port
+}
+
 // resolve finds the configuration of the address that the client connected to.
-func (c *Conn) resolve() bool {
-	if c.addr != nil {
+func (c *Conn) resolve(port *listenPort) bool {
+	if port.single != nil {
+		c.addr = port.single
 		return true
 	}
 	local := c.localAddr()
 	if !local.IsValid() {
 		return false
 	}
-	c.addr = c.port.find(local.Addr())
+	c.addr = port.find(local.Addr())
 	return true
 }
 
 // localAddr asks the kernel for the address that the client connected to.
 func (c *Conn) localAddr() netip.AddrPort {
-	if c.local.IsValid() || c.Listening.Network == "unix" {
-		return c.local
+	if c.local != nil {
+		return c.local.AddrPort
+	}
+	if c.Listening.Network == "unix" {
+		return netip.AddrPort{}
 	}
 	sa, err := unix.Getsockname(c.FD.Sysfd)
 	if err != nil {
 		c.Server.log.LogErr(logging.Crit, c.Number, err, "getsockname() failed")
-		return c.local
+		return netip.AddrPort{}
 	}
-	switch a := sa.(type) {
+	var a netip.AddrPort
+	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
-		c.local = netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+		a = netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
 	case *unix.SockaddrInet6:
-		c.local = netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
+		a = netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
 	}
-	return c.local
+	c.local = &localAddress{a, a.Addr().String()}
+	return a
 }
 
 // LocalAddr returns the address that the client connected to ($server_addr)
@@ -125,10 +133,10 @@ func (c *Conn) LocalAddr() (string, int) {
 		return c.Listening.Addr, 0
 	}
 	a := c.localAddr()
-	if c.localText == "" {
-		c.localText = a.Addr().String()
+	if c.local == nil {
+		return a.Addr().String(), 0
 	}
-	return c.localText, int(a.Port())
+	return c.local.text, int(a.Port())
 }
 
 // OnEvent is the loop's call.

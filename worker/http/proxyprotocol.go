@@ -146,10 +146,10 @@ func proxyVariable(f func(p *proxyHeader, dst []byte) []byte) VarFunc {
 var proxyVariables = []Variable{
 	{Name: "proxy_protocol_addr", Get: proxyVariable(func(p *proxyHeader, dst []byte) []byte { return append(dst, p.src...) }),
 		Doc: "address of the client by the header of the PROXY protocol"},
-	{Name: "proxy_protocol_port", Get: proxyVariable(func(p *proxyHeader, dst []byte) []byte { return appendPort(dst, int(p.srcPort)) }),
+	{Name: "proxy_protocol_port", Get: proxyVariable(func(p *proxyHeader, dst []byte) []byte { return appendPort(dst, p.srcPort) }),
 		Doc: "its port"},
 	{Name: "proxy_protocol_server_addr", Get: proxyVariable(func(p *proxyHeader, dst []byte) []byte { return append(dst, p.dst...) }),
 		Doc: "address that the client has connected to by that header"},
-	{Name: "proxy_protocol_server_port", Get: proxyVariable(func(p *proxyHeader, dst []byte) []byte { return appendPort(dst, int(p.dstPort)) }),
+	{Name: "proxy_protocol_server_port", Get: proxyVariable(func(p *proxyHeader, dst []byte) []byte { return appendPort(dst, p.dstPort) }),
 		Doc: "its port"},
 }

@@ -25,7 +25,7 @@ const (
 type realipState struct {
 	set    bool
 	remote string
-	port   int
+	port   uint16
 	binary []byte
 }
 
@@ -169,7 +169,7 @@ func (r *Request) replaceAddr(a netip.AddrPort) {
 	c, s := r.Conn, &r.Main.parts.realip
 	s.set = true
 	s.remote, s.port, s.binary = c.Remote, c.RemotePort, c.Binary
-	c.Remote, c.RemotePort, c.Binary = a.Addr().String(), int(a.Port()), a.Addr().AsSlice()
+	c.Remote, c.RemotePort, c.Binary = a.Addr().String(), a.Port(), a.Addr().AsSlice()
 }
 
 // restoreAddr takes that back.

@@ -13,11 +13,11 @@ func serverAddr(r *Request, dst []byte, _ string) ([]byte, bool) {
 
 func serverPort(r *Request, dst []byte, _ string) ([]byte, bool) {
 	_, port := r.Conn.LocalAddr()
-	return appendPort(dst, port), true
+	return appendPort(dst, uint16(port)), true
 }
 
 // appendPort appends a port; unix sockets have 0, which is not shown.
-func appendPort(dst []byte, port int) []byte {
+func appendPort(dst []byte, port uint16) []byte {
 	if port == 0 {
 		return dst
 	}
@@ -51,7 +51,7 @@ var connVariables = []Variable{
 	{Name: "connection_requests", Get: number(func(r *Request) int64 { return int64(r.Conn.Requests) }),
 		Doc: "requests made on the connection"},
 	{Name: "connection_time", Get: seconds(func(r *Request) int64 {
-		return r.Loop().Now().Sub(r.Conn.Start).Milliseconds()
+		return r.Loop().NowMsec() - r.Conn.startMsec
 	}), Doc: "seconds since the connection was accepted"},
 	{Name: "tcpinfo_rtt", Get: tcpinfo(func(i *unix.TCPInfo) uint32 { return i.Rtt }), Doc: "TCP_INFO of the connection"},
 	{Name: "tcpinfo_rttvar", Get: tcpinfo(func(i *unix.TCPInfo) uint32 { return i.Rttvar }), Doc: "TCP_INFO of the connection"},
