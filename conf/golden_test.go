@@ -89,6 +89,7 @@ func logTo(t testing.TB, path string) *logging.Log {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.SetSync()
 	t.Cleanup(func() { _ = f.Close() })
 	log := logging.New()
 	log.Add(f, logging.Warn, logging.Text)

@@ -128,6 +128,9 @@ func TestTargets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer files.CloseAll()
+	for _, f := range files.All() {
+		f.SetSync()
+	}
 	for _, lv := range []Level{Emerg, Error, Warn, Info, Debug} {
 		l.Log(lv, 0, lv.String())
 	}

@@ -131,6 +131,7 @@ func newHarness(t *testing.T, size int) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.SetSync()
 	t.Cleanup(func() { f.Close() })
 	log := logging.New()
 	log.Add(f, logging.Info, logging.Text)

@@ -23,6 +23,7 @@ func testLog(t *testing.T) (*logging.Log, func() string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.SetSync()
 	t.Cleanup(func() { f.Close() })
 	l := logging.New()
 	l.Add(f, logging.Info, logging.Text)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"syscall"
+	"time"
 
 	"perilune/conf"
 	"perilune/ipc"
@@ -58,6 +59,9 @@ func Start(o *Options) int {
 		file = ""
 	}
 	log := logging.Init(o.Prefix, file)
+	if f := log.File(); f != nil {
+		defer f.Drain(drainTime)
+	}
 	log.SetConsole(true)
 	s := &system{opts: o, initLog: log, console: true, report: func() {}, notify: nobody{}}
 	child := daemonStatus()
@@ -143,8 +147,16 @@ func (s *system) serve(cycle *conf.Cycle) int {
 	}
 	catchSignals(func(sig syscall.Signal) { m.post(signalEvent{sig}) })
 	m.watch()
-	return m.run(g)
+	code := m.run(g)
+	if m.cur != nil {
+		g = m.cur
+	}
+	g.cycle.Files.Drain(drainTime)
+	return code
 }
+
+// drainTime is how long lines may take at the end that wait for a slow disk.
+const drainTime = 2 * time.Second
 
 // single runs the process without workers.
 func (s *system) single(g *generation) int {

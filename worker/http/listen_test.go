@@ -23,6 +23,7 @@ func load(t *testing.T, http string) (cycle *conf.Cycle, complaint, logged strin
 	if err != nil {
 		t.Fatal(err)
 	}
+	logFile.SetSync()
 	defer logFile.Close()
 	log := logging.New()
 	log.Add(logFile, logging.Info, logging.Text)

@@ -23,6 +23,7 @@ func ourMessages(t testing.TB, dir, text string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.SetSync()
 	defer f.Close()
 	log := logging.New()
 	log.Add(f, logging.Warn, logging.Text)

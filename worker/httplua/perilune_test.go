@@ -118,6 +118,7 @@ func configLog(t testing.TB, dir string) *logging.Log {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.SetSync()
 	log := logging.New()
 	log.Add(f, logging.Notice, logging.Text)
 	t.Cleanup(func() { _ = f.Close() })

@@ -121,6 +121,7 @@ func newWorld(t testing.TB, servers ...netip.AddrPort) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.SetSync()
 	log := logging.New()
 	log.Add(f, logging.Info, logging.Text)
 	for _, s := range servers {
