@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -91,8 +93,8 @@ func (s *site) write(name, text string) {
 
 func (s *site) read(name string) string {
 	b, err := os.ReadFile(s.path(name))
-	if err != nil {
-		return ""
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.t.Error(err)
 	}
 	return string(b)
 }

@@ -147,7 +147,8 @@ http {
 			case <-time.After(5 * time.Millisecond):
 			}
 		}
-		log := s.read("logs/error.log")[before:]
+		log := s.read("logs/error.log")
+		log = log[min(before, len(log)):]
 		t.Logf("%-31s %d in %v, %d neighbours, the slowest in %v: %.100q, %v", tc.name, res.status, time.Since(start).Round(time.Millisecond),
 			asked, slowest.Round(time.Millisecond), res.body, res.err)
 		if (tc.log == noMemory || tc.log == memoryLimit || tc.log == overflow) && res.status == 503 && strings.Contains(log, cpuLimit) {
