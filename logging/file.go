@@ -249,7 +249,7 @@ func (f *File) Replace(fd int) error {
 // Close closes the descriptor, after a while for lines that wait for a slow
 // file. Lines written later are lost, and counted.
 func (f *File) Close() error {
-	f.Drain(drainTime)
+	f.Drain(DrainTime)
 	if f.stderr {
 		return nil
 	}

@@ -321,7 +321,7 @@ func give(fd int, path string, uid int) error {
 
 // CloseAll flushes the buffers and closes every file.
 func (fs *Files) CloseAll() {
-	fs.flushWait(drainTime)
+	fs.flushWait(DrainTime)
 	for _, f := range fs.All() {
 		f.Close()
 	}

@@ -11,11 +11,14 @@ import (
 )
 
 const (
-	maxQueue  = 4 << 20         // bytes that may wait for a slow file, in each process
-	maxBatch  = 64 << 10        // bytes of several lines in one write
-	slowTime  = time.Second     // a file counts as slow for so long after a slow write
-	drainTime = 2 * time.Second // that a closing file waits for its queue
+	maxQueue = 4 << 20     // bytes that may wait for a slow file, in each process
+	maxBatch = 64 << 10    // bytes of several lines in one write
+	slowTime = time.Second // a file counts as slow for so long after a slow write
 )
+
+// DrainTime is how long a file that is closed, and a process that ends, wait for
+// what a slow file has not taken yet.
+const DrainTime = 2 * time.Second
 
 // handoff is the queue of lines for a file that is slow. A goroutine writes
 // them and ends when the file has not been slow for a while.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"syscall"
-	"time"
 
 	"perilune/conf"
 	"perilune/ipc"
@@ -60,7 +59,7 @@ func Start(o *Options) int {
 	}
 	log := logging.Init(o.Prefix, file)
 	if f := log.File(); f != nil {
-		defer f.Drain(drainTime)
+		defer f.Drain(logging.DrainTime)
 	}
 	log.SetConsole(true)
 	s := &system{opts: o, initLog: log, console: true, report: func() {}, notify: nobody{}}
@@ -151,12 +150,9 @@ func (s *system) serve(cycle *conf.Cycle) int {
 	if m.cur != nil {
 		g = m.cur
 	}
-	g.cycle.Files.Drain(drainTime)
+	g.cycle.Files.Drain(logging.DrainTime)
 	return code
 }
-
-// drainTime is how long lines may take at the end that wait for a slow disk.
-const drainTime = 2 * time.Second
 
 // single runs the process without workers.
 func (s *system) single(g *generation) int {

@@ -198,7 +198,7 @@ func (e *engine) end() {
 func (e *engine) flushSoon() { e.loop.Post(e.cycle.Files.Flush) }
 
 // leave is the last thing that an engine does, after the loop's end.
-func (e *engine) leave() { e.cycle.Files.Drain(drainTime) }
+func (e *engine) leave() { e.cycle.Files.Drain(logging.DrainTime) }
 
 func (e *engine) stats() ipc.Stats {
 	s, l := e.srv.Stats(), e.loop.Stats()
@@ -257,6 +257,3 @@ func limits(c *conf.CoreConf, log *logging.Log) {
 }
 
 const beatInterval = time.Second
-
-// drainTime is how long a process that ends waits for log files that are slow.
-const drainTime = 2 * time.Second

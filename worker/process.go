@@ -64,7 +64,7 @@ func Main(fd int, modules []*conf.Module, hooks *Hooks) int {
 	}
 	p.leave()
 	p.log.Log(logging.Notice, 0, "exit")
-	p.cycle.Files.Drain(drainTime)
+	p.cycle.Files.Drain(logging.DrainTime)
 	return 0
 }
 
