@@ -6,49 +6,37 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"perilune/worker/testpeer"
 )
 
 // startRaw starts an upstream that answers whatever comes, and allocates nothing for that.
 func startRaw(t testing.TB, response []byte) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			f, err := c.(*net.TCPConn).File()
-			_ = c.Close()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer func() { _ = f.Close() }()
-				fd := int(f.Fd())
-				_ = unix.SetNonblock(fd, false)
-				buf := make([]byte, 4096)
-				for {
-					n, err := unix.Read(fd, buf)
-					if n <= 0 || err != nil {
-						return
-					}
-					for rest := response; len(rest) > 0; {
-						n, err := unix.Write(fd, rest)
-						if err != nil {
-							return
-						}
-						rest = rest[n:]
-					}
-				}
-			}()
+	return testpeer.ServeTCP(t, func(c net.Conn) {
+		f, err := c.(*net.TCPConn).File()
+		_ = c.Close() // out of Go's poller
+		if err != nil {
+			return
 		}
-	}()
-	return ln.Addr().String()
+		defer func() { _ = f.Close() }()
+		fd := int(f.Fd())
+		_ = unix.SetNonblock(fd, false)
+		buf := make([]byte, 4096)
+		for {
+			n, err := unix.Read(fd, buf)
+			if n <= 0 || err != nil {
+				return
+			}
+			for rest := response; len(rest) > 0; {
+				n, err := unix.Write(fd, rest)
+				if err != nil {
+					return
+				}
+				rest = rest[n:]
+			}
+		}
+	}).String()
 }
 
 const proxyHot = `upstream up { server UP; keepalive 8; }
