@@ -114,10 +114,13 @@ func appendEscaped(dst []byte, s string, set *byteSet) []byte {
 
 // escapeString is appendEscaped to a string, which is s itself when there is nothing to escape.
 func escapeString(s string, set *byteSet) string {
-	if countEscapes(s, set) == 0 {
+	n := countEscapes(s, set)
+	if n == 0 {
 		return s
 	}
-	return string(appendEscaped(nil, s, set))
+	b := make([]byte, len(s)+2*n)
+	fillEscaped(b, s, set)
+	return string(b)
 }
 
 // appendUnescaped appends s with %XX and + decoded. A % without two hexadecimal

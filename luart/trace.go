@@ -3,7 +3,6 @@ package luart
 import (
 	"errors"
 	"strconv"
-	"strings"
 
 	"perilune/luart/vm"
 )
@@ -109,9 +108,7 @@ func describe(err error) string {
 	if !ok {
 		text = "unknown reason"
 	}
-	// As in C, a zero byte ends the text.
-	text, _, _ = strings.Cut(text, "\x00")
-	return "runtime error: " + text + "\n" + e.Traceback
+	return "runtime error: " + cString(text) + "\n" + e.Traceback
 }
 
 // describeSync is an error of code that cannot wait, with the traceback of

@@ -157,10 +157,9 @@ func (q *request) SetHeaderIn(name, value string, override bool) error {
 	if err := q.applyHeaderIn(id, value); err != nil {
 		return err
 	}
-	switch {
-	case override || singleHeaderIn(id, name):
+	if override || singleHeaderIn(id, name) {
 		in.Set(id, field, content)
-	default:
+	} else {
 		in.Add(id, field, content)
 	}
 	return nil
